@@ -1,0 +1,1 @@
+//! The Kafka broker: network, one file per Kafka API, coordinators, authentication, HTTP.

@@ -1,0 +1,1 @@
+//! The Kafka wire protocol: frames, generated messages, record batches.

@@ -1,0 +1,2 @@
+//! cargo xtask: test, codegen, bench, tidy.
+fn main() {}
