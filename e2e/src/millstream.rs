@@ -1,0 +1,155 @@
+//! Millstream started as a user would start it: the release binary, `millstream up`, on free ports with a data directory of its own.
+//! Reads nothing but the JSON that the command prints.
+use std::fs::OpenOptions;
+use std::io::{BufReader, Write};
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::sync::mpsc;
+use std::time::Duration;
+
+use anyhow::{Context as _, Result, anyhow, bail};
+use serde_json::Value;
+use tempfile::TempDir;
+
+use crate::context::Context;
+use crate::process::{ProcessGroup, free_port};
+use crate::server::{Access, RestAccess, Server};
+
+const READY_LIMIT: Duration = Duration::from_secs(60);
+const STOP_LIMIT: Duration = Duration::from_secs(30);
+
+/// A `millstream up` and its data directory.
+#[derive(Debug)]
+pub struct Millstream {
+    process: ProcessGroup,
+    access: Access,
+    data_dir: TempDir,
+    log: PathBuf,
+    kafka_port: u16,
+    http_port: u16,
+    binary: PathBuf,
+}
+
+impl Millstream {
+    /// Starts on an empty data directory.
+    pub fn start_new(context: &Context) -> Result<Self> {
+        Self::start_binary(&binary(context), &context.log)
+    }
+
+    /// Starts the given program on an empty data directory.
+    pub fn start_binary(binary: &Path, log: &Path) -> Result<Self> {
+        let data_dir = tempfile::Builder::new().prefix("millstream-").tempdir()?;
+        let (kafka_port, http_port) = (free_port()?, free_port()?);
+        let (process, access) = start(binary, data_dir.path(), kafka_port, http_port, log)?;
+        let binary = binary.to_owned();
+        Ok(Self { process, access, data_dir, log: log.to_owned(), kafka_port, http_port, binary })
+    }
+
+    pub fn data_dir(&self) -> &Path {
+        self.data_dir.path()
+    }
+
+    /// Ctrl-C; fails if it does not end cleanly.
+    pub fn stop(&mut self) -> Result<()> {
+        let status = self.process.interrupt(STOP_LIMIT)?;
+        if !status.success() {
+            bail!("millstream up ended with {status} on Ctrl-C");
+        }
+        Ok(())
+    }
+}
+
+/// The release binary of this workspace.
+pub fn binary(context: &Context) -> PathBuf {
+    context.target_dir.join("release").join("millstream")
+}
+
+/// Builds the release binary.
+pub fn build(context: &Context) -> Result<()> {
+    let mut command = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+    command.current_dir(&context.repository).env("CARGO_TARGET_DIR", &context.target_dir);
+    command.args(["build", "--quiet", "--release", "--package", "millstream"]);
+    context.step("cargo build --release --package millstream", &mut command, Duration::from_secs(3600))
+}
+
+impl Server for Millstream {
+    fn name(&self) -> &'static str {
+        "millstream"
+    }
+
+    fn access(&self) -> &Access {
+        &self.access
+    }
+
+    fn pid(&self) -> u32 {
+        self.process.id()
+    }
+
+    fn kill_hard(&mut self) {
+        self.process.kill_hard();
+    }
+
+    fn restart(&mut self) -> Result<()> {
+        self.process.kill_hard();
+        let (process, access) = start(&self.binary, self.data_dir.path(), self.kafka_port, self.http_port, &self.log)?;
+        let same_key = access.api_key == self.access.api_key && access.api_secret == self.access.api_secret;
+        self.process = process;
+        self.access = access;
+        if !same_key {
+            bail!("a second start on the same data directory printed another API key");
+        }
+        Ok(())
+    }
+}
+
+fn start(binary: &Path, data_dir: &Path, kafka_port: u16, http_port: u16, log: &Path) -> Result<(ProcessGroup, Access)> {
+    let mut command = Command::new(binary);
+    command.arg("up").arg("--data-dir").arg(data_dir).args(["--output", "json"]);
+    command.args(["--kafka-port", &kafka_port.to_string(), "--http-port", &http_port.to_string()]);
+    let errors = OpenOptions::new().create(true).append(true).open(log)?;
+    let mut process = ProcessGroup::spawn("millstream up", command.stdout(Stdio::piped()).stderr(errors))?;
+    let output = process.child_mut().stdout.take().ok_or_else(|| anyhow!("millstream up has no standard output"))?;
+    let (sender, receiver) = mpsc::channel();
+    let log = log.to_owned();
+    std::thread::spawn(move || {
+        let mut documents = serde_json::Deserializer::from_reader(BufReader::new(output)).into_iter::<Value>();
+        let first = documents.next();
+        let _ = sender.send(first);
+        // Whatever follows is a mistake of ours; keep the pipe open and let the log show it.
+        if let (Some(Ok(second)), Ok(mut file)) = (documents.next(), OpenOptions::new().append(true).open(&log)) {
+            let _ = writeln!(file, "millstream up printed a second document: {second}");
+        }
+    });
+    let document = receiver
+        .recv_timeout(READY_LIMIT)
+        .with_context(|| format!("millstream up printed nothing within {} s", READY_LIMIT.as_secs()))?
+        .ok_or_else(|| anyhow!("millstream up ended before it was ready"))?
+        .context("millstream up printed something that is not JSON")?;
+    Ok((process, parse_access(&document)?))
+}
+
+fn parse_access(document: &Value) -> Result<Access> {
+    let field = |name: &str| {
+        let text = document.get(name).and_then(Value::as_str);
+        text.map(str::to_owned).ok_or_else(|| anyhow!("the JSON of millstream up has no field {name}"))
+    };
+    for name in ["organization_id", "data_dir"] {
+        field(name)?;
+    }
+    if document.get("pid").and_then(Value::as_u64).is_none() {
+        bail!("the JSON of millstream up has no field pid");
+    }
+    Ok(Access {
+        bootstrap_servers: field("bootstrap_servers")?,
+        api_key: field("kafka_api_key")?,
+        api_secret: field("kafka_api_secret")?,
+        rest: Some(RestAccess {
+            url: field("rest_url")?,
+            environment_id: field("environment_id")?,
+            cluster_id: field("cluster_id")?,
+            cloud_api_key: field("cloud_api_key")?,
+            cloud_api_secret: field("cloud_api_secret")?,
+        }),
+    })
+}
+

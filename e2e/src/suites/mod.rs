@@ -1,0 +1,20 @@
+//! The client suites, one file each. A suite builds its program, starts a server, runs the program and returns what it counted.
+use anyhow::Result;
+
+use crate::context::Context;
+use crate::need::Need;
+use crate::outcome::Outcome;
+
+mod kcat;
+
+/// One suite: what it needs and how to run it.
+#[derive(Debug, Clone, Copy)]
+pub struct Suite {
+    pub name: &'static str,
+    pub about: &'static str,
+    pub needs: &'static [Need],
+    pub run: fn(&Context) -> Result<Outcome>,
+}
+
+/// In the order in which they run: the quick and telling ones first.
+pub const SUITES: &[Suite] = &[kcat::SUITE];
