@@ -1,0 +1,6 @@
+//! The broker's side of the fleet protocol: it dials the control plane and never waits for it to serve.
+//!
+//! Promises: with the control plane away, the broker goes on with its last image; every task here has an
+//! owner and ends when it is told to. Never lets a secret into a log.
+
+pub(crate) mod image_file;
