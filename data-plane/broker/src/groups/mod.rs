@@ -1,0 +1,10 @@
+//! Groups: membership by the classic protocol, and committed offsets.
+//!
+//! `classic` decides, `offsets` remembers, `shard` writes both down, `coordinator` is the asynchronous edge.
+//! Every key begins with the tenant: equal group names of two tenants never meet.
+
+pub mod classic;
+pub mod config;
+pub mod error;
+pub mod moment;
+pub mod subscription;
