@@ -5,6 +5,7 @@ use crate::context::Context;
 use crate::need::Need;
 use crate::outcome::Outcome;
 
+mod java;
 mod kcat;
 
 /// One suite: what it needs and how to run it.
@@ -17,4 +18,4 @@ pub struct Suite {
 }
 
 /// In the order in which they run: the quick and telling ones first.
-pub const SUITES: &[Suite] = &[kcat::SUITE];
+pub const SUITES: &[Suite] = &[java::SUITE, kcat::SUITE];
