@@ -16,7 +16,7 @@ use crate::error::{DecodeError, EncodeError};
 use crate::messages::request_header::RequestHeader;
 use crate::messages::response_header::ResponseHeader;
 use crate::reader::Reader;
-use crate::writer::Writer;
+use crate::writer::{OutputPiece, Writer};
 
 /// The bytes of the length in front of every frame.
 pub const LENGTH_BYTES: usize = 4;
@@ -124,10 +124,25 @@ pub fn encode_response(
     correlation_id: i32,
     encode: impl FnOnce(&mut Writer) -> Result<(), EncodeError>,
 ) -> Result<Vec<Bytes>, EncodeError> {
-    encode_frame(|writer| {
+    let writer = encode_frame(|writer| {
         ResponseHeader { correlation_id }.encode(writer, api_key.response_header_version(version))?;
         encode(writer)
-    })
+    })?;
+    Ok(writer.finish())
+}
+
+/// Like [`encode_response`], for a response with [`Records::Deferred`](crate::records::Records::Deferred).
+pub fn encode_response_with_gaps(
+    api_key: ApiKey,
+    version: i16,
+    correlation_id: i32,
+    encode: impl FnOnce(&mut Writer) -> Result<(), EncodeError>,
+) -> Result<Vec<OutputPiece>, EncodeError> {
+    let writer = encode_frame(|writer| {
+        ResponseHeader { correlation_id }.encode(writer, api_key.response_header_version(version))?;
+        encode(writer)
+    })?;
+    Ok(writer.finish_with_gaps())
 }
 
 /// A whole request frame, length first, in pieces to be written in order; for clients.
@@ -144,13 +159,14 @@ pub fn encode_request(
         correlation_id,
         client_id: client_id.map(Into::into),
     };
-    encode_frame(|writer| {
+    let writer = encode_frame(|writer| {
         header.encode(writer, api_key.request_header_version(version))?;
         encode(writer)
-    })
+    })?;
+    Ok(writer.finish())
 }
 
-fn encode_frame(encode: impl FnOnce(&mut Writer) -> Result<(), EncodeError>) -> Result<Vec<Bytes>, EncodeError> {
+fn encode_frame(encode: impl FnOnce(&mut Writer) -> Result<(), EncodeError>) -> Result<Writer, EncodeError> {
     let mut writer = Writer::with_capacity(INITIAL_CAPACITY);
     writer.i32(0);
     encode(&mut writer)?;
@@ -158,7 +174,7 @@ fn encode_frame(encode: impl FnOnce(&mut Writer) -> Result<(), EncodeError>) -> 
     let limit = i32::MAX as usize;
     let length = i32::try_from(length).map_err(|_| EncodeError::TooLong { length, limit })?;
     writer.patch_first_i32(length);
-    Ok(writer.finish())
+    Ok(writer)
 }
 
 #[cfg(test)]

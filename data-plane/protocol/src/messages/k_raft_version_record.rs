@@ -28,10 +28,10 @@ impl KRaftVersionRecord {
         if !(Self::MIN_VERSION..=Self::MAX_VERSION).contains(&version) {
             return Err(DecodeError::UnsupportedVersion { message: "KRaftVersionRecord", version });
         }
-        let version = reader.i16()?;
+        let version_field = reader.i16()?;
         let k_raft_version = reader.i16()?;
         reader.skip_tagged_fields()?;
-        Ok(Self { version, k_raft_version })
+        Ok(Self { version: version_field, k_raft_version })
     }
 
     /// Writes the struct as version `version` lays it out; fails if a field is set that the version must not lose.

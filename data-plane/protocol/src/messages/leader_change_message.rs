@@ -34,7 +34,7 @@ impl LeaderChangeMessage {
         if !(Self::MIN_VERSION..=Self::MAX_VERSION).contains(&version) {
             return Err(DecodeError::UnsupportedVersion { message: "LeaderChangeMessage", version });
         }
-        let version = reader.i16()?;
+        let version_field = reader.i16()?;
         let leader_id = reader.i32()?;
         let voters = {
             let count = reader.compact_array_length(5)?;
@@ -45,7 +45,7 @@ impl LeaderChangeMessage {
             reader.elements(count, |reader| Voter::decode(reader, version))?
         };
         reader.skip_tagged_fields()?;
-        Ok(Self { version, leader_id, voters, granting_voters })
+        Ok(Self { version: version_field, leader_id, voters, granting_voters })
     }
 
     /// Writes the struct as version `version` lays it out; fails if a field is set that the version must not lose.

@@ -26,9 +26,9 @@ impl SnapshotFooterRecord {
         if !(Self::MIN_VERSION..=Self::MAX_VERSION).contains(&version) {
             return Err(DecodeError::UnsupportedVersion { message: "SnapshotFooterRecord", version });
         }
-        let version = reader.i16()?;
+        let version_field = reader.i16()?;
         reader.skip_tagged_fields()?;
-        Ok(Self { version })
+        Ok(Self { version: version_field })
     }
 
     /// Writes the struct as version `version` lays it out; fails if a field is set that the version must not lose.

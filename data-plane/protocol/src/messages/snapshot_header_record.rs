@@ -28,10 +28,10 @@ impl SnapshotHeaderRecord {
         if !(Self::MIN_VERSION..=Self::MAX_VERSION).contains(&version) {
             return Err(DecodeError::UnsupportedVersion { message: "SnapshotHeaderRecord", version });
         }
-        let version = reader.i16()?;
+        let version_field = reader.i16()?;
         let last_contained_log_timestamp = reader.i64()?;
         reader.skip_tagged_fields()?;
-        Ok(Self { version, last_contained_log_timestamp })
+        Ok(Self { version: version_field, last_contained_log_timestamp })
     }
 
     /// Writes the struct as version `version` lays it out; fails if a field is set that the version must not lose.

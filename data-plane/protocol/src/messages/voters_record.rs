@@ -32,13 +32,13 @@ impl<'a> VotersRecord<'a> {
         if !(Self::MIN_VERSION..=Self::MAX_VERSION).contains(&version) {
             return Err(DecodeError::UnsupportedVersion { message: "VotersRecord", version });
         }
-        let version = reader.i16()?;
+        let version_field = reader.i16()?;
         let voters = {
             let count = reader.compact_array_length(27)?;
             reader.elements(count, |reader| Voter::decode(reader, version))?
         };
         reader.skip_tagged_fields()?;
-        Ok(Self { version, voters })
+        Ok(Self { version: version_field, voters })
     }
 
     /// Writes the struct as version `version` lays it out; fails if a field is set that the version must not lose.
