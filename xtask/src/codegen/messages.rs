@@ -156,7 +156,7 @@ fn decode_body(layout: &Layout<'_>, own: &Struct) -> Result<String> {
     let mut body = String::new();
     let mut tagged_arms = String::new();
     for field in &own.fields {
-        let name = field_name(&field.name);
+        let name = local_name(field);
         let place = place(field, own)?;
         let default = default_expression(field)?;
         let mutable = if place.tagged.is_empty() { "" } else { "mut " };
@@ -189,9 +189,16 @@ fn decode_body(layout: &Layout<'_>, own: &Struct) -> Result<String> {
         Condition::If(_) => writeln!(body, "if flexible {{\n{section}\n}}")?,
         Condition::Never => {}
     }
-    let names: Vec<String> = own.fields.iter().map(|field| field_name(&field.name)).collect();
-    writeln!(body, "Ok(Self {{ {} }})", names.join(", "))?;
+    let fields: Vec<String> =
+        own.fields.iter().map(|field| format!("{}: {}", field_name(&field.name), local_name(field))).collect();
+    writeln!(body, "Ok(Self {{ {} }})", fields.join(", "))?;
     Ok(flexible_binding(layout, own, &body) + &body)
+}
+
+/// The variable that holds the field while its struct is decoded; never one that the decoder needs itself.
+fn local_name(field: &Field) -> String {
+    let name = field_name(&field.name);
+    if ["version", "reader", "tag", "flexible"].contains(&name.as_str()) { format!("{name}_field") } else { name }
 }
 
 /// An expression that reads the field, given that the version lies in `known`.

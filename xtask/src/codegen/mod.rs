@@ -31,11 +31,11 @@ pub fn run(check: bool) -> Result<()> {
     let protocol = Path::new("data-plane/protocol");
     messages::write(&schemas, &protocol.join("src/messages"), &mut output)?;
     api_keys::write(&schemas, &protocol.join("src/api_key.rs"), &mut output)?;
-    samples::write(&schemas, &protocol.join("tests/samples"), &mut output)?;
+    samples::write(&schemas, &protocol.join("tests/wire/samples"), &mut output)?;
     fleet::write(&root, &mut output)?;
     output.format()?;
 
-    let owned_directories = [protocol.join("src/messages"), protocol.join("tests/samples")];
+    let owned_directories = [protocol.join("src/messages"), protocol.join("tests/wire/samples")];
     if !check {
         output.write(&root, &owned_directories)?;
         println!("codegen: {} files are written", output.len());

@@ -133,6 +133,7 @@ fn write_sampler(out: &mut String, layout: &Layout<'_>, own: &Struct) -> Result<
     let is_top = own.name == layout.message.name;
     let function = if is_top { "pub fn sample".to_owned() } else { format!("fn {}", snake_case(&own.name)) };
     let mut body = String::new();
+    let mut values = String::new();
     for field in &own.fields {
         let place = place(field, own)?;
         let present = field.versions.condition(own.versions);
@@ -151,9 +152,10 @@ fn write_sampler(out: &mut String, layout: &Layout<'_>, own: &Struct) -> Result<
             _ => sample,
         };
         writeln!(body, "{}: {value},", field_name(&field.name))?;
+        writeln!(values, "{value}")?;
     }
-    let sampler = if mentions(&body, "sampler") { "sampler" } else { "_sampler" };
-    let version = if mentions(&body, "version") { "version" } else { "_version" };
+    let sampler = if mentions(&values, "sampler") { "sampler" } else { "_sampler" };
+    let version = if mentions(&values, "version") { "version" } else { "_version" };
     let result = layout.struct_type(&own.name, "'static");
     writeln!(
         out,

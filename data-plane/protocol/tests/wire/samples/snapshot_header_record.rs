@@ -4,6 +4,6 @@ use millstream_protocol::messages::snapshot_header_record::*;
 
 use crate::sampler::Sampler;
 
-pub fn sample(sampler: &mut Sampler, version: i16) -> SnapshotHeaderRecord {
+pub fn sample(sampler: &mut Sampler, _version: i16) -> SnapshotHeaderRecord {
     SnapshotHeaderRecord { version: sampler.i16(), last_contained_log_timestamp: sampler.i64() }
 }

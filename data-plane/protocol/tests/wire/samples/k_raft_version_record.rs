@@ -4,6 +4,6 @@ use millstream_protocol::messages::k_raft_version_record::*;
 
 use crate::sampler::Sampler;
 
-pub fn sample(sampler: &mut Sampler, version: i16) -> KRaftVersionRecord {
+pub fn sample(sampler: &mut Sampler, _version: i16) -> KRaftVersionRecord {
     KRaftVersionRecord { version: sampler.i16(), k_raft_version: sampler.i16() }
 }

@@ -4,6 +4,6 @@ use millstream_protocol::messages::snapshot_footer_record::*;
 
 use crate::sampler::Sampler;
 
-pub fn sample(sampler: &mut Sampler, version: i16) -> SnapshotFooterRecord {
+pub fn sample(sampler: &mut Sampler, _version: i16) -> SnapshotFooterRecord {
     SnapshotFooterRecord { version: sampler.i16() }
 }
