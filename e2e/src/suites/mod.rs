@@ -7,6 +7,7 @@ use crate::outcome::Outcome;
 
 mod java;
 mod kcat;
+mod tweets;
 
 /// One suite: what it needs and how to run it.
 #[derive(Debug, Clone, Copy)]
@@ -18,4 +19,4 @@ pub struct Suite {
 }
 
 /// In the order in which they run: the quick and telling ones first.
-pub const SUITES: &[Suite] = &[java::SUITE, kcat::SUITE];
+pub const SUITES: &[Suite] = &[tweets::SUITE, java::SUITE, kcat::SUITE];

@@ -16,7 +16,9 @@ use millstream_e2e::suites::{SUITES, Suite};
 
 use crate::workspace;
 
-const TAIL_LINES: usize = 60;
+const TAIL_LINES: usize = 30;
+const MOST_FAILURES: usize = 40;
+const LINES_PER_FAILURE: usize = 4;
 
 /// What the command line asked for.
 #[derive(Debug)]
@@ -137,10 +139,12 @@ fn clear_announcement() {
 fn print_tail(log: &Path) {
     let text = std::fs::read(log).map(|bytes| String::from_utf8_lossy(&bytes).into_owned()).unwrap_or_default();
     let lines: Vec<_> = text.lines().collect();
-    let failures: Vec<_> = lines.iter().filter(|line| is_failure(line)).take(TAIL_LINES).collect();
     println!("  --- {}, {} lines", display(log), lines.len());
-    for line in failures {
-        println!("  | {line}");
+    let failures = (0..lines.len()).filter(|&index| is_failure(lines[index])).take(MOST_FAILURES);
+    for index in failures {
+        for line in &lines[index..lines.len().min(index + LINES_PER_FAILURE)] {
+            println!("  | {line}");
+        }
     }
     println!("  --- its end");
     for line in &lines[lines.len().saturating_sub(TAIL_LINES)..] {

@@ -10,6 +10,7 @@ import java.util.Properties;
 import java.util.concurrent.TimeUnit;
 import org.apache.kafka.clients.admin.Admin;
 import org.apache.kafka.clients.admin.NewTopic;
+import org.apache.kafka.clients.admin.OffsetSpec;
 import org.apache.kafka.clients.consumer.ConsumerRecord;
 import org.apache.kafka.clients.consumer.KafkaConsumer;
 import org.apache.kafka.clients.producer.KafkaProducer;
@@ -78,6 +79,13 @@ final class Clients implements AutoCloseable {
                 return false;
             }
         });
+        // Apache Kafka tells of a leader before it can append. An idempotent producer that writes at once may then lose the order of its
+        // first batches for good (the second is accepted, the first comes too late), so wait until every partition answers.
+        Map<TopicPartition, OffsetSpec> latest = new java.util.HashMap<>();
+        for (int partition = 0; partition < partitions; partition++) {
+            latest.put(new TopicPartition(topic, partition), OffsetSpec.latest());
+        }
+        admin.listOffsets(latest).all().get(30, TimeUnit.SECONDS);
         return topic;
     }
 
