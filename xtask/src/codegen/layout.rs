@@ -32,6 +32,13 @@ pub struct Layout<'m> {
     borrowing: BTreeSet<&'m str>,
 }
 
+/// How lengths are written, and whether tagged fields follow.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Encoding {
+    Classic,
+    Compact,
+}
+
 /// A field's place in one struct: in which of the struct's versions it is there, and how.
 pub struct Place {
     /// Versions in which the field stands among the others.
@@ -92,42 +99,47 @@ impl<'m> Layout<'m> {
         }
     }
 
-    /// The least bytes that one element of an array takes, in any version in which the array exists.
-    pub fn smallest_element(&self, element: &FieldKind, flexible: &Condition) -> Result<usize> {
-        let smallest = self.smallest(element, flexible)?;
+    /// The least bytes that one element of an array takes, in any version with this encoding.
+    pub fn smallest_element(&self, element: &FieldKind, encoding: Encoding) -> Result<usize> {
+        let smallest = self.smallest(element, encoding)?;
         if smallest == 0 {
             bail!("{} has array elements that can take no bytes, so their count cannot be bounded", self.message.name);
         }
         Ok(smallest)
     }
 
-    fn smallest(&self, kind: &FieldKind, flexible: &Condition) -> Result<usize> {
-        let never_flexible = *flexible == Condition::Never;
+    fn smallest(&self, kind: &FieldKind, encoding: Encoding) -> Result<usize> {
+        let compact = encoding == Encoding::Compact;
         Ok(match kind {
             FieldKind::Bool | FieldKind::Int8 => 1,
             FieldKind::Int16 | FieldKind::Uint16 => 2,
             FieldKind::Int32 | FieldKind::Uint32 => 4,
             FieldKind::Int64 | FieldKind::Float64 => 8,
             FieldKind::Uuid => 16,
-            FieldKind::String if never_flexible => 2,
-            FieldKind::Bytes | FieldKind::Records | FieldKind::Array(_) if never_flexible => 4,
-            FieldKind::String | FieldKind::Bytes | FieldKind::Records | FieldKind::Array(_) => 1,
-            FieldKind::Struct(name) => self.smallest_struct(self.message.find(name)?)?,
+            FieldKind::Struct(name) => self.smallest_struct(self.message.find(name)?, encoding)?,
+            // The length of something empty.
+            _ if compact => 1,
+            FieldKind::String => 2,
+            FieldKind::Bytes | FieldKind::Records | FieldKind::Array(_) => 4,
         })
     }
 
-    fn smallest_struct(&self, own: &Struct) -> Result<usize> {
-        let mut total = 0;
+    fn smallest_struct(&self, own: &Struct, encoding: Encoding) -> Result<usize> {
+        let flexible = self.message.flexible.intersect(own.versions);
+        let versions = match encoding {
+            Encoding::Compact => flexible,
+            Encoding::Classic if flexible.is_empty() => own.versions,
+            Encoding::Classic => Versions { low: own.versions.low, high: flexible.low - 1 },
+        };
+        // The byte that counts the tagged fields.
+        let mut total = usize::from(encoding == Encoding::Compact);
         for field in &own.fields {
             let place = place(field, own)?;
-            if place.plain.condition(own.versions) != Condition::Always {
+            if place.plain.condition(versions) != Condition::Always {
                 continue;
             }
             let nullable_struct = is_optional(field) && matches!(field.kind, FieldKind::Struct(_));
-            total += if nullable_struct { 1 } else { self.smallest(&field.kind, &self.flexible(field, own.versions))? };
-        }
-        if self.message.flexible.condition(own.versions) == Condition::Always {
-            total += 1;
+            total += if nullable_struct { 1 } else { self.smallest(&field.kind, encoding)? };
         }
         Ok(total)
     }
@@ -290,4 +302,18 @@ pub fn mentions(code: &str, name: &str) -> bool {
         let after = code.get(at + found.len()..).and_then(|text| text.chars().next());
         !before.is_some_and(|before| belongs(before) || before == '.') && !after.is_some_and(belongs)
     })
+}
+
+/// The opposite of a condition that [`Versions::condition`] wrote.
+pub fn negated(condition: &str) -> String {
+    if let Some(bound) = condition.strip_prefix("version >= ") {
+        return format!("version < {bound}");
+    }
+    if let Some(bound) = condition.strip_prefix("version <= ") {
+        return format!("version > {bound}");
+    }
+    if let Some(bound) = condition.strip_prefix("version == ") {
+        return format!("version != {bound}");
+    }
+    format!("!{condition}")
 }

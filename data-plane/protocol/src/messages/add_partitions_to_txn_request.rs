@@ -61,7 +61,7 @@ impl<'a> AddPartitionsToTxnRequest<'a> {
         let v3_and_below_producer_epoch = if version <= 3 { reader.i16()? } else { 0 };
         let v3_and_below_topics = if version <= 3 {
             {
-                let count = if flexible { reader.compact_array_length(2)? } else { reader.array_length(2)? };
+                let count = if flexible { reader.compact_array_length(3)? } else { reader.array_length(6)? };
                 reader.elements(count, |reader| AddPartitionsToTxnTopic::decode(reader, version))?
             }
         } else {
@@ -178,7 +178,7 @@ impl<'a> AddPartitionsToTxnTransaction<'a> {
         let producer_epoch = reader.i16()?;
         let verify_only = reader.bool()?;
         let topics = {
-            let count = reader.compact_array_length(2)?;
+            let count = reader.compact_array_length(3)?;
             reader.elements(count, |reader| AddPartitionsToTxnTopic::decode(reader, version))?
         };
         reader.skip_tagged_fields()?;

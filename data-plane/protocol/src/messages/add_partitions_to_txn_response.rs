@@ -54,7 +54,7 @@ impl<'a> AddPartitionsToTxnResponse<'a> {
         };
         let results_by_topic_v3_and_below = if version <= 3 {
             {
-                let count = if flexible { reader.compact_array_length(2)? } else { reader.array_length(2)? };
+                let count = if flexible { reader.compact_array_length(3)? } else { reader.array_length(6)? };
                 reader.elements(count, |reader| AddPartitionsToTxnTopicResult::decode(reader, version))?
             }
         } else {
@@ -129,7 +129,7 @@ impl<'a> AddPartitionsToTxnResult<'a> {
     pub fn decode(reader: &mut Reader<'a>, version: i16) -> Result<Self, DecodeError> {
         let transactional_id = reader.compact_string()?;
         let topic_results = {
-            let count = reader.compact_array_length(2)?;
+            let count = reader.compact_array_length(3)?;
             reader.elements(count, |reader| AddPartitionsToTxnTopicResult::decode(reader, version))?
         };
         reader.skip_tagged_fields()?;
@@ -168,7 +168,7 @@ impl<'a> AddPartitionsToTxnTopicResult<'a> {
         let flexible = version >= 3;
         let name = if flexible { reader.compact_string()? } else { reader.string()? };
         let results_by_partition = {
-            let count = if flexible { reader.compact_array_length(6)? } else { reader.array_length(6)? };
+            let count = if flexible { reader.compact_array_length(7)? } else { reader.array_length(6)? };
             reader.elements(count, |reader| AddPartitionsToTxnPartitionResult::decode(reader, version))?
         };
         if flexible {

@@ -33,7 +33,7 @@ impl<'a> AlterClientQuotasRequest<'a> {
         }
         let flexible = version >= 1;
         let entries = {
-            let count = if flexible { reader.compact_array_length(2)? } else { reader.array_length(2)? };
+            let count = if flexible { reader.compact_array_length(3)? } else { reader.array_length(8)? };
             reader.elements(count, |reader| EntryData::decode(reader, version))?
         };
         let validate_only = reader.bool()?;
@@ -85,11 +85,11 @@ impl<'a> EntryData<'a> {
     pub fn decode(reader: &mut Reader<'a>, version: i16) -> Result<Self, DecodeError> {
         let flexible = version >= 1;
         let entity = {
-            let count = if flexible { reader.compact_array_length(2)? } else { reader.array_length(2)? };
+            let count = if flexible { reader.compact_array_length(3)? } else { reader.array_length(4)? };
             reader.elements(count, |reader| EntityData::decode(reader, version))?
         };
         let ops = {
-            let count = if flexible { reader.compact_array_length(10)? } else { reader.array_length(10)? };
+            let count = if flexible { reader.compact_array_length(11)? } else { reader.array_length(11)? };
             reader.elements(count, |reader| OpData::decode(reader, version))?
         };
         if flexible {

@@ -35,7 +35,7 @@ impl<'a> AlterClientQuotasResponse<'a> {
         let flexible = version >= 1;
         let throttle_time_ms = reader.i32()?;
         let entries = {
-            let count = if flexible { reader.compact_array_length(4)? } else { reader.array_length(4)? };
+            let count = if flexible { reader.compact_array_length(5)? } else { reader.array_length(8)? };
             reader.elements(count, |reader| EntryData::decode(reader, version))?
         };
         if flexible {
@@ -90,7 +90,7 @@ impl<'a> EntryData<'a> {
         let error_code = reader.i16()?;
         let error_message = if flexible { reader.compact_nullable_string()? } else { reader.nullable_string()? };
         let entity = {
-            let count = if flexible { reader.compact_array_length(2)? } else { reader.array_length(2)? };
+            let count = if flexible { reader.compact_array_length(3)? } else { reader.array_length(4)? };
             reader.elements(count, |reader| EntityData::decode(reader, version))?
         };
         if flexible {

@@ -33,7 +33,7 @@ impl<'a> AlterConfigsRequest<'a> {
         }
         let flexible = version >= 2;
         let resources = {
-            let count = if flexible { reader.compact_array_length(3)? } else { reader.array_length(3)? };
+            let count = if flexible { reader.compact_array_length(4)? } else { reader.array_length(7)? };
             reader.elements(count, |reader| AlterConfigsResource::decode(reader, version))?
         };
         let validate_only = reader.bool()?;
@@ -89,7 +89,7 @@ impl<'a> AlterConfigsResource<'a> {
         let resource_type = reader.i8()?;
         let resource_name = if flexible { reader.compact_string()? } else { reader.string()? };
         let configs = {
-            let count = if flexible { reader.compact_array_length(2)? } else { reader.array_length(2)? };
+            let count = if flexible { reader.compact_array_length(3)? } else { reader.array_length(4)? };
             reader.elements(count, |reader| AlterableConfig::decode(reader, version))?
         };
         if flexible {

@@ -31,7 +31,7 @@ impl<'a> AlterReplicaLogDirsRequest<'a> {
         }
         let flexible = version >= 2;
         let dirs = {
-            let count = if flexible { reader.compact_array_length(2)? } else { reader.array_length(2)? };
+            let count = if flexible { reader.compact_array_length(3)? } else { reader.array_length(6)? };
             reader.elements(count, |reader| AlterReplicaLogDir::decode(reader, version))?
         };
         if flexible {
@@ -82,7 +82,7 @@ impl<'a> AlterReplicaLogDir<'a> {
         let flexible = version >= 2;
         let path = if flexible { reader.compact_string()? } else { reader.string()? };
         let topics = {
-            let count = if flexible { reader.compact_array_length(2)? } else { reader.array_length(2)? };
+            let count = if flexible { reader.compact_array_length(3)? } else { reader.array_length(6)? };
             reader.elements(count, |reader| AlterReplicaLogDirTopic::decode(reader, version))?
         };
         if flexible {

@@ -35,7 +35,7 @@ impl<'a> AlterReplicaLogDirsResponse<'a> {
         let flexible = version >= 2;
         let throttle_time_ms = reader.i32()?;
         let results = {
-            let count = if flexible { reader.compact_array_length(2)? } else { reader.array_length(2)? };
+            let count = if flexible { reader.compact_array_length(3)? } else { reader.array_length(6)? };
             reader.elements(count, |reader| AlterReplicaLogDirTopicResult::decode(reader, version))?
         };
         if flexible {
@@ -87,7 +87,7 @@ impl<'a> AlterReplicaLogDirTopicResult<'a> {
         let flexible = version >= 2;
         let topic_name = if flexible { reader.compact_string()? } else { reader.string()? };
         let partitions = {
-            let count = if flexible { reader.compact_array_length(6)? } else { reader.array_length(6)? };
+            let count = if flexible { reader.compact_array_length(7)? } else { reader.array_length(6)? };
             reader.elements(count, |reader| AlterReplicaLogDirPartitionResult::decode(reader, version))?
         };
         if flexible {

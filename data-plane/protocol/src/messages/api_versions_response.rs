@@ -55,7 +55,7 @@ impl<'a> ApiVersionsResponse<'a> {
         let flexible = version >= 3;
         let error_code = reader.i16()?;
         let api_keys = {
-            let count = if flexible { reader.compact_array_length(6)? } else { reader.array_length(6)? };
+            let count = if flexible { reader.compact_array_length(7)? } else { reader.array_length(6)? };
             reader.elements(count, |reader| ApiVersion::decode(reader, version))?
         };
         let throttle_time_ms = if version >= 1 { reader.i32()? } else { 0 };

@@ -41,7 +41,7 @@ impl<'a> BeginQuorumEpochRequest<'a> {
         let cluster_id = if flexible { reader.compact_nullable_string()? } else { reader.nullable_string()? };
         let voter_id = if version >= 1 { reader.i32()? } else { -1 };
         let topics = {
-            let count = if flexible { reader.compact_array_length(2)? } else { reader.array_length(2)? };
+            let count = if flexible { reader.compact_array_length(3)? } else { reader.array_length(6)? };
             reader.elements(count, |reader| TopicData::decode(reader, version))?
         };
         let leader_endpoints = if version >= 1 {
@@ -114,7 +114,7 @@ impl<'a> TopicData<'a> {
         let flexible = version >= 1;
         let topic_name = if flexible { reader.compact_string()? } else { reader.string()? };
         let partitions = {
-            let count = if flexible { reader.compact_array_length(12)? } else { reader.array_length(12)? };
+            let count = if flexible { reader.compact_array_length(29)? } else { reader.array_length(12)? };
             reader.elements(count, |reader| PartitionData::decode(reader, version))?
         };
         if flexible {

@@ -36,7 +36,7 @@ impl<'a> BeginQuorumEpochResponse<'a> {
         let flexible = version >= 1;
         let error_code = reader.i16()?;
         let topics = {
-            let count = if flexible { reader.compact_array_length(2)? } else { reader.array_length(2)? };
+            let count = if flexible { reader.compact_array_length(3)? } else { reader.array_length(6)? };
             reader.elements(count, |reader| TopicData::decode(reader, version))?
         };
         let mut node_endpoints = Vec::new();
@@ -113,7 +113,7 @@ impl<'a> TopicData<'a> {
         let flexible = version >= 1;
         let topic_name = if flexible { reader.compact_string()? } else { reader.string()? };
         let partitions = {
-            let count = if flexible { reader.compact_array_length(14)? } else { reader.array_length(14)? };
+            let count = if flexible { reader.compact_array_length(15)? } else { reader.array_length(14)? };
             reader.elements(count, |reader| PartitionData::decode(reader, version))?
         };
         if flexible {

@@ -48,7 +48,7 @@ impl<'a> CreateDelegationTokenRequest<'a> {
         let owner_principal_name =
             if version >= 3 { reader.compact_nullable_string()? } else { Some(Cow::Borrowed("")) };
         let renewers = {
-            let count = if flexible { reader.compact_array_length(2)? } else { reader.array_length(2)? };
+            let count = if flexible { reader.compact_array_length(3)? } else { reader.array_length(4)? };
             reader.elements(count, |reader| CreatableRenewers::decode(reader, version))?
         };
         let max_lifetime_ms = reader.i64()?;

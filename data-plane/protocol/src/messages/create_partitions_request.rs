@@ -35,7 +35,7 @@ impl<'a> CreatePartitionsRequest<'a> {
         }
         let flexible = version >= 2;
         let topics = {
-            let count = if flexible { reader.compact_array_length(6)? } else { reader.array_length(6)? };
+            let count = if flexible { reader.compact_array_length(7)? } else { reader.array_length(10)? };
             reader.elements(count, |reader| CreatePartitionsTopic::decode(reader, version))?
         };
         let timeout_ms = reader.i32()?;
@@ -93,7 +93,7 @@ impl<'a> CreatePartitionsTopic<'a> {
         let name = if flexible { reader.compact_string()? } else { reader.string()? };
         let count = reader.i32()?;
         let assignments =
-            match if flexible { reader.compact_nullable_array_length(1)? } else { reader.nullable_array_length(1)? } {
+            match if flexible { reader.compact_nullable_array_length(2)? } else { reader.nullable_array_length(4)? } {
                 Some(count) => {
                     Some(reader.elements(count, |reader| CreatePartitionsAssignment::decode(reader, version))?)
                 }

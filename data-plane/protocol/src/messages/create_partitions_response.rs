@@ -35,7 +35,7 @@ impl<'a> CreatePartitionsResponse<'a> {
         let flexible = version >= 2;
         let throttle_time_ms = reader.i32()?;
         let results = {
-            let count = if flexible { reader.compact_array_length(4)? } else { reader.array_length(4)? };
+            let count = if flexible { reader.compact_array_length(5)? } else { reader.array_length(6)? };
             reader.elements(count, |reader| CreatePartitionsTopicResult::decode(reader, version))?
         };
         if flexible {

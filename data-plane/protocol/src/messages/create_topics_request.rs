@@ -35,7 +35,7 @@ impl<'a> CreateTopicsRequest<'a> {
         }
         let flexible = version >= 5;
         let topics = {
-            let count = if flexible { reader.compact_array_length(9)? } else { reader.array_length(9)? };
+            let count = if flexible { reader.compact_array_length(10)? } else { reader.array_length(16)? };
             reader.elements(count, |reader| CreatableTopic::decode(reader, version))?
         };
         let timeout_ms = reader.i32()?;
@@ -106,11 +106,11 @@ impl<'a> CreatableTopic<'a> {
         let num_partitions = reader.i32()?;
         let replication_factor = reader.i16()?;
         let assignments = {
-            let count = if flexible { reader.compact_array_length(5)? } else { reader.array_length(5)? };
+            let count = if flexible { reader.compact_array_length(6)? } else { reader.array_length(8)? };
             reader.elements(count, |reader| CreatableReplicaAssignment::decode(reader, version))?
         };
         let configs = {
-            let count = if flexible { reader.compact_array_length(2)? } else { reader.array_length(2)? };
+            let count = if flexible { reader.compact_array_length(3)? } else { reader.array_length(4)? };
             reader.elements(count, |reader| CreatableTopicConfig::decode(reader, version))?
         };
         if flexible {

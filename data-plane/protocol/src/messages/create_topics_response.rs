@@ -37,7 +37,7 @@ impl<'a> CreateTopicsResponse<'a> {
         let flexible = version >= 5;
         let throttle_time_ms = reader.i32()?;
         let topics = {
-            let count = if flexible { reader.compact_array_length(4)? } else { reader.array_length(4)? };
+            let count = if flexible { reader.compact_array_length(12)? } else { reader.array_length(6)? };
             reader.elements(count, |reader| CreatableTopicResult::decode(reader, version))?
         };
         if flexible {

@@ -31,7 +31,7 @@ impl<'a> DeleteAclsRequest<'a> {
         }
         let flexible = version >= 2;
         let filters = {
-            let count = if flexible { reader.compact_array_length(7)? } else { reader.array_length(7)? };
+            let count = if flexible { reader.compact_array_length(8)? } else { reader.array_length(10)? };
             reader.elements(count, |reader| DeleteAclsFilter::decode(reader, version))?
         };
         if flexible {

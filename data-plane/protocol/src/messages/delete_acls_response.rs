@@ -35,7 +35,7 @@ impl<'a> DeleteAclsResponse<'a> {
         let flexible = version >= 2;
         let throttle_time_ms = reader.i32()?;
         let filter_results = {
-            let count = if flexible { reader.compact_array_length(4)? } else { reader.array_length(4)? };
+            let count = if flexible { reader.compact_array_length(5)? } else { reader.array_length(8)? };
             reader.elements(count, |reader| DeleteAclsFilterResult::decode(reader, version))?
         };
         if flexible {
@@ -90,7 +90,7 @@ impl<'a> DeleteAclsFilterResult<'a> {
         let error_code = reader.i16()?;
         let error_message = if flexible { reader.compact_nullable_string()? } else { reader.nullable_string()? };
         let matching_acls = {
-            let count = if flexible { reader.compact_array_length(10)? } else { reader.array_length(10)? };
+            let count = if flexible { reader.compact_array_length(11)? } else { reader.array_length(14)? };
             reader.elements(count, |reader| DeleteAclsMatchingAcl::decode(reader, version))?
         };
         if flexible {

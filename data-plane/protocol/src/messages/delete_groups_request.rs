@@ -31,7 +31,7 @@ impl<'a> DeleteGroupsRequest<'a> {
         }
         let flexible = version >= 2;
         let groups_names = {
-            let count = if flexible { reader.compact_array_length(1)? } else { reader.array_length(1)? };
+            let count = if flexible { reader.compact_array_length(1)? } else { reader.array_length(2)? };
             reader.elements(count, |reader| if flexible { reader.compact_string() } else { reader.string() })?
         };
         if flexible {

@@ -35,7 +35,7 @@ impl<'a> DeleteGroupsResponse<'a> {
         let flexible = version >= 2;
         let throttle_time_ms = reader.i32()?;
         let results = {
-            let count = if flexible { reader.compact_array_length(3)? } else { reader.array_length(3)? };
+            let count = if flexible { reader.compact_array_length(4)? } else { reader.array_length(4)? };
             reader.elements(count, |reader| DeletableGroupResult::decode(reader, version))?
         };
         if flexible {

@@ -33,7 +33,7 @@ impl<'a> DeleteRecordsRequest<'a> {
         }
         let flexible = version >= 2;
         let topics = {
-            let count = if flexible { reader.compact_array_length(2)? } else { reader.array_length(2)? };
+            let count = if flexible { reader.compact_array_length(3)? } else { reader.array_length(6)? };
             reader.elements(count, |reader| DeleteRecordsTopic::decode(reader, version))?
         };
         let timeout_ms = reader.i32()?;
@@ -86,7 +86,7 @@ impl<'a> DeleteRecordsTopic<'a> {
         let flexible = version >= 2;
         let name = if flexible { reader.compact_string()? } else { reader.string()? };
         let partitions = {
-            let count = if flexible { reader.compact_array_length(12)? } else { reader.array_length(12)? };
+            let count = if flexible { reader.compact_array_length(13)? } else { reader.array_length(12)? };
             reader.elements(count, |reader| DeleteRecordsPartition::decode(reader, version))?
         };
         if flexible {

@@ -35,7 +35,7 @@ impl<'a> DeleteRecordsResponse<'a> {
         let flexible = version >= 2;
         let throttle_time_ms = reader.i32()?;
         let topics = {
-            let count = if flexible { reader.compact_array_length(2)? } else { reader.array_length(2)? };
+            let count = if flexible { reader.compact_array_length(3)? } else { reader.array_length(6)? };
             reader.elements(count, |reader| DeleteRecordsTopicResult::decode(reader, version))?
         };
         if flexible {
@@ -87,7 +87,7 @@ impl<'a> DeleteRecordsTopicResult<'a> {
         let flexible = version >= 2;
         let name = if flexible { reader.compact_string()? } else { reader.string()? };
         let partitions = {
-            let count = if flexible { reader.compact_array_length(14)? } else { reader.array_length(14)? };
+            let count = if flexible { reader.compact_array_length(15)? } else { reader.array_length(14)? };
             reader.elements(count, |reader| DeleteRecordsPartitionResult::decode(reader, version))?
         };
         if flexible {

@@ -46,7 +46,7 @@ impl<'a> DeleteTopicsRequest<'a> {
         };
         let topic_names = if version <= 5 {
             {
-                let count = if flexible { reader.compact_array_length(1)? } else { reader.array_length(1)? };
+                let count = if flexible { reader.compact_array_length(1)? } else { reader.array_length(2)? };
                 reader.elements(count, |reader| if flexible { reader.compact_string() } else { reader.string() })?
             }
         } else {

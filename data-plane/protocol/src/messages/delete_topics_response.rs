@@ -37,7 +37,7 @@ impl<'a> DeleteTopicsResponse<'a> {
         let flexible = version >= 4;
         let throttle_time_ms = reader.i32()?;
         let responses = {
-            let count = if flexible { reader.compact_array_length(3)? } else { reader.array_length(3)? };
+            let count = if flexible { reader.compact_array_length(4)? } else { reader.array_length(4)? };
             reader.elements(count, |reader| DeletableTopicResult::decode(reader, version))?
         };
         if flexible {

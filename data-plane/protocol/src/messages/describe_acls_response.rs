@@ -41,7 +41,7 @@ impl<'a> DescribeAclsResponse<'a> {
         let error_code = reader.i16()?;
         let error_message = if flexible { reader.compact_nullable_string()? } else { reader.nullable_string()? };
         let resources = {
-            let count = if flexible { reader.compact_array_length(4)? } else { reader.array_length(4)? };
+            let count = if flexible { reader.compact_array_length(5)? } else { reader.array_length(8)? };
             reader.elements(count, |reader| DescribeAclsResource::decode(reader, version))?
         };
         if flexible {
@@ -105,7 +105,7 @@ impl<'a> DescribeAclsResource<'a> {
         let resource_name = if flexible { reader.compact_string()? } else { reader.string()? };
         let pattern_type = reader.i8()?;
         let acls = {
-            let count = if flexible { reader.compact_array_length(4)? } else { reader.array_length(4)? };
+            let count = if flexible { reader.compact_array_length(5)? } else { reader.array_length(6)? };
             reader.elements(count, |reader| AclDescription::decode(reader, version))?
         };
         if flexible {

@@ -33,7 +33,7 @@ impl<'a> DescribeClientQuotasRequest<'a> {
         }
         let flexible = version >= 1;
         let components = {
-            let count = if flexible { reader.compact_array_length(3)? } else { reader.array_length(3)? };
+            let count = if flexible { reader.compact_array_length(4)? } else { reader.array_length(5)? };
             reader.elements(count, |reader| ComponentData::decode(reader, version))?
         };
         let strict = reader.bool()?;

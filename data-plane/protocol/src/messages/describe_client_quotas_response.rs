@@ -41,7 +41,7 @@ impl<'a> DescribeClientQuotasResponse<'a> {
         let error_code = reader.i16()?;
         let error_message = if flexible { reader.compact_nullable_string()? } else { reader.nullable_string()? };
         let entries =
-            match if flexible { reader.compact_nullable_array_length(2)? } else { reader.nullable_array_length(2)? } {
+            match if flexible { reader.compact_nullable_array_length(3)? } else { reader.nullable_array_length(8)? } {
                 Some(count) => Some(reader.elements(count, |reader| EntryData::decode(reader, version))?),
                 None => None,
             };
@@ -110,11 +110,11 @@ impl<'a> EntryData<'a> {
     pub fn decode(reader: &mut Reader<'a>, version: i16) -> Result<Self, DecodeError> {
         let flexible = version >= 1;
         let entity = {
-            let count = if flexible { reader.compact_array_length(2)? } else { reader.array_length(2)? };
+            let count = if flexible { reader.compact_array_length(3)? } else { reader.array_length(4)? };
             reader.elements(count, |reader| EntityData::decode(reader, version))?
         };
         let values = {
-            let count = if flexible { reader.compact_array_length(9)? } else { reader.array_length(9)? };
+            let count = if flexible { reader.compact_array_length(10)? } else { reader.array_length(10)? };
             reader.elements(count, |reader| ValueData::decode(reader, version))?
         };
         if flexible {

@@ -35,7 +35,7 @@ impl<'a> DescribeConfigsRequest<'a> {
         }
         let flexible = version >= 4;
         let resources = {
-            let count = if flexible { reader.compact_array_length(3)? } else { reader.array_length(3)? };
+            let count = if flexible { reader.compact_array_length(4)? } else { reader.array_length(7)? };
             reader.elements(count, |reader| DescribeConfigsResource::decode(reader, version))?
         };
         let include_synonyms = reader.bool()?;
@@ -100,7 +100,7 @@ impl<'a> DescribeConfigsResource<'a> {
         let resource_type = reader.i8()?;
         let resource_name = if flexible { reader.compact_string()? } else { reader.string()? };
         let configuration_keys =
-            match if flexible { reader.compact_nullable_array_length(1)? } else { reader.nullable_array_length(1)? } {
+            match if flexible { reader.compact_nullable_array_length(1)? } else { reader.nullable_array_length(2)? } {
                 Some(count) => Some(
                     reader
                         .elements(count, |reader| if flexible { reader.compact_string() } else { reader.string() })?,

@@ -35,7 +35,7 @@ impl<'a> DescribeConfigsResponse<'a> {
         let flexible = version >= 4;
         let throttle_time_ms = reader.i32()?;
         let results = {
-            let count = if flexible { reader.compact_array_length(6)? } else { reader.array_length(6)? };
+            let count = if flexible { reader.compact_array_length(7)? } else { reader.array_length(11)? };
             reader.elements(count, |reader| DescribeConfigsResult::decode(reader, version))?
         };
         if flexible {
@@ -102,7 +102,7 @@ impl<'a> DescribeConfigsResult<'a> {
         let resource_type = reader.i8()?;
         let resource_name = if flexible { reader.compact_string()? } else { reader.string()? };
         let configs = {
-            let count = if flexible { reader.compact_array_length(6)? } else { reader.array_length(6)? };
+            let count = if flexible { reader.compact_array_length(9)? } else { reader.array_length(11)? };
             reader.elements(count, |reader| DescribeConfigsResourceResult::decode(reader, version))?
         };
         if flexible {
@@ -204,7 +204,7 @@ impl<'a> DescribeConfigsResourceResult<'a> {
         let config_source = reader.i8()?;
         let is_sensitive = reader.bool()?;
         let synonyms = {
-            let count = if flexible { reader.compact_array_length(3)? } else { reader.array_length(3)? };
+            let count = if flexible { reader.compact_array_length(4)? } else { reader.array_length(5)? };
             reader.elements(count, |reader| DescribeConfigsSynonym::decode(reader, version))?
         };
         let config_type = if version >= 3 { reader.i8()? } else { 0 };

@@ -31,7 +31,7 @@ impl<'a> DescribeDelegationTokenRequest<'a> {
         }
         let flexible = version >= 2;
         let owners =
-            match if flexible { reader.compact_nullable_array_length(2)? } else { reader.nullable_array_length(2)? } {
+            match if flexible { reader.compact_nullable_array_length(3)? } else { reader.nullable_array_length(4)? } {
                 Some(count) => {
                     Some(reader.elements(count, |reader| DescribeDelegationTokenOwner::decode(reader, version))?)
                 }

@@ -37,7 +37,7 @@ impl<'a> DescribeDelegationTokenResponse<'a> {
         let flexible = version >= 2;
         let error_code = reader.i16()?;
         let tokens = {
-            let count = if flexible { reader.compact_array_length(29)? } else { reader.array_length(29)? };
+            let count = if flexible { reader.compact_array_length(30)? } else { reader.array_length(38)? };
             reader.elements(count, |reader| DescribedDelegationToken::decode(reader, version))?
         };
         let throttle_time_ms = reader.i32()?;
@@ -144,7 +144,7 @@ impl<'a> DescribedDelegationToken<'a> {
         let token_id = if flexible { reader.compact_string()? } else { reader.string()? };
         let hmac = if flexible { reader.compact_bytes()? } else { reader.bytes()? };
         let renewers = {
-            let count = if flexible { reader.compact_array_length(2)? } else { reader.array_length(2)? };
+            let count = if flexible { reader.compact_array_length(3)? } else { reader.array_length(4)? };
             reader.elements(count, |reader| DescribedDelegationTokenRenewer::decode(reader, version))?
         };
         if flexible {

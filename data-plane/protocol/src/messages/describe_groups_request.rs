@@ -33,7 +33,7 @@ impl<'a> DescribeGroupsRequest<'a> {
         }
         let flexible = version >= 5;
         let groups = {
-            let count = if flexible { reader.compact_array_length(1)? } else { reader.array_length(1)? };
+            let count = if flexible { reader.compact_array_length(1)? } else { reader.array_length(2)? };
             reader.elements(count, |reader| if flexible { reader.compact_string() } else { reader.string() })?
         };
         let include_authorized_operations = if version >= 3 { reader.bool()? } else { false };

@@ -35,7 +35,7 @@ impl<'a> DescribeGroupsResponse<'a> {
         let flexible = version >= 5;
         let throttle_time_ms = if version >= 1 { reader.i32()? } else { 0 };
         let groups = {
-            let count = if flexible { reader.compact_array_length(7)? } else { reader.array_length(7)? };
+            let count = if flexible { reader.compact_array_length(12)? } else { reader.array_length(14)? };
             reader.elements(count, |reader| DescribedGroup::decode(reader, version))?
         };
         if flexible {
@@ -115,7 +115,7 @@ impl<'a> DescribedGroup<'a> {
         let protocol_type = if flexible { reader.compact_string()? } else { reader.string()? };
         let protocol_data = if flexible { reader.compact_string()? } else { reader.string()? };
         let members = {
-            let count = if flexible { reader.compact_array_length(5)? } else { reader.array_length(5)? };
+            let count = if flexible { reader.compact_array_length(7)? } else { reader.array_length(14)? };
             reader.elements(count, |reader| DescribedGroupMember::decode(reader, version))?
         };
         let authorized_operations = if version >= 3 { reader.i32()? } else { -2147483648 };

@@ -31,7 +31,7 @@ impl<'a> DescribeLogDirsRequest<'a> {
         }
         let flexible = version >= 2;
         let topics =
-            match if flexible { reader.compact_nullable_array_length(2)? } else { reader.nullable_array_length(2)? } {
+            match if flexible { reader.compact_nullable_array_length(3)? } else { reader.nullable_array_length(6)? } {
                 Some(count) => Some(reader.elements(count, |reader| DescribableLogDirTopic::decode(reader, version))?),
                 None => None,
             };

@@ -38,7 +38,7 @@ impl<'a> DescribeLogDirsResponse<'a> {
         let throttle_time_ms = reader.i32()?;
         let error_code = if version >= 3 { reader.i16()? } else { 0 };
         let results = {
-            let count = if flexible { reader.compact_array_length(4)? } else { reader.array_length(4)? };
+            let count = if flexible { reader.compact_array_length(5)? } else { reader.array_length(8)? };
             reader.elements(count, |reader| DescribeLogDirsResult::decode(reader, version))?
         };
         if flexible {
@@ -111,7 +111,7 @@ impl<'a> DescribeLogDirsResult<'a> {
         let error_code = reader.i16()?;
         let log_dir = if flexible { reader.compact_string()? } else { reader.string()? };
         let topics = {
-            let count = if flexible { reader.compact_array_length(2)? } else { reader.array_length(2)? };
+            let count = if flexible { reader.compact_array_length(3)? } else { reader.array_length(6)? };
             reader.elements(count, |reader| DescribeLogDirsTopic::decode(reader, version))?
         };
         let total_bytes = if version >= 4 { reader.i64()? } else { -1 };
@@ -177,7 +177,7 @@ impl<'a> DescribeLogDirsTopic<'a> {
         let flexible = version >= 2;
         let name = if flexible { reader.compact_string()? } else { reader.string()? };
         let partitions = {
-            let count = if flexible { reader.compact_array_length(21)? } else { reader.array_length(21)? };
+            let count = if flexible { reader.compact_array_length(22)? } else { reader.array_length(21)? };
             reader.elements(count, |reader| DescribeLogDirsPartition::decode(reader, version))?
         };
         if flexible {

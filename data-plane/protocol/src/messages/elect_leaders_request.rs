@@ -37,7 +37,7 @@ impl<'a> ElectLeadersRequest<'a> {
         let flexible = version >= 2;
         let election_type = if version >= 1 { reader.i8()? } else { 0 };
         let topic_partitions =
-            match if flexible { reader.compact_nullable_array_length(2)? } else { reader.nullable_array_length(2)? } {
+            match if flexible { reader.compact_nullable_array_length(3)? } else { reader.nullable_array_length(6)? } {
                 Some(count) => Some(reader.elements(count, |reader| TopicPartitions::decode(reader, version))?),
                 None => None,
             };

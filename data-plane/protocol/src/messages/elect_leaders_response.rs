@@ -39,7 +39,7 @@ impl<'a> ElectLeadersResponse<'a> {
         let throttle_time_ms = reader.i32()?;
         let error_code = if version >= 1 { reader.i16()? } else { 0 };
         let replica_election_results = {
-            let count = if flexible { reader.compact_array_length(2)? } else { reader.array_length(2)? };
+            let count = if flexible { reader.compact_array_length(3)? } else { reader.array_length(6)? };
             reader.elements(count, |reader| ReplicaElectionResult::decode(reader, version))?
         };
         if flexible {
@@ -97,7 +97,7 @@ impl<'a> ReplicaElectionResult<'a> {
         let flexible = version >= 2;
         let topic = if flexible { reader.compact_string()? } else { reader.string()? };
         let partition_result = {
-            let count = if flexible { reader.compact_array_length(7)? } else { reader.array_length(7)? };
+            let count = if flexible { reader.compact_array_length(8)? } else { reader.array_length(8)? };
             reader.elements(count, |reader| PartitionResult::decode(reader, version))?
         };
         if flexible {

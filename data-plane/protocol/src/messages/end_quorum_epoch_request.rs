@@ -38,7 +38,7 @@ impl<'a> EndQuorumEpochRequest<'a> {
         let flexible = version >= 1;
         let cluster_id = if flexible { reader.compact_nullable_string()? } else { reader.nullable_string()? };
         let topics = {
-            let count = if flexible { reader.compact_array_length(2)? } else { reader.array_length(2)? };
+            let count = if flexible { reader.compact_array_length(3)? } else { reader.array_length(6)? };
             reader.elements(count, |reader| TopicData::decode(reader, version))?
         };
         let leader_endpoints = if version >= 1 {
@@ -108,7 +108,7 @@ impl<'a> TopicData<'a> {
         let flexible = version >= 1;
         let topic_name = if flexible { reader.compact_string()? } else { reader.string()? };
         let partitions = {
-            let count = if flexible { reader.compact_array_length(12)? } else { reader.array_length(12)? };
+            let count = if flexible { reader.compact_array_length(14)? } else { reader.array_length(16)? };
             reader.elements(count, |reader| PartitionData::decode(reader, version))?
         };
         if flexible {

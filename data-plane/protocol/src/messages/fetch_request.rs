@@ -82,12 +82,12 @@ impl<'a> FetchRequest<'a> {
         let session_id = if version >= 7 { reader.i32()? } else { 0 };
         let session_epoch = if version >= 7 { reader.i32()? } else { -1 };
         let topics = {
-            let count = if flexible { reader.compact_array_length(1)? } else { reader.array_length(1)? };
+            let count = if flexible { reader.compact_array_length(2)? } else { reader.array_length(6)? };
             reader.elements(count, |reader| FetchTopic::decode(reader, version))?
         };
         let forgotten_topics_data = if version >= 7 {
             {
-                let count = if flexible { reader.compact_array_length(1)? } else { reader.array_length(1)? };
+                let count = if flexible { reader.compact_array_length(2)? } else { reader.array_length(6)? };
                 reader.elements(count, |reader| ForgottenTopic::decode(reader, version))?
             }
         } else {
@@ -257,7 +257,7 @@ impl<'a> FetchTopic<'a> {
         };
         let topic_id = if version >= 13 { reader.uuid()? } else { Uuid::nil() };
         let partitions = {
-            let count = if flexible { reader.compact_array_length(16)? } else { reader.array_length(16)? };
+            let count = if flexible { reader.compact_array_length(33)? } else { reader.array_length(16)? };
             reader.elements(count, |reader| FetchPartition::decode(reader, version))?
         };
         if flexible {

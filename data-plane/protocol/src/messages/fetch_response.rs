@@ -47,7 +47,7 @@ impl<'a> FetchResponse<'a> {
         let error_code = if version >= 7 { reader.i16()? } else { 0 };
         let session_id = if version >= 7 { reader.i32()? } else { 0 };
         let responses = {
-            let count = if flexible { reader.compact_array_length(1)? } else { reader.array_length(1)? };
+            let count = if flexible { reader.compact_array_length(2)? } else { reader.array_length(6)? };
             reader.elements(count, |reader| FetchableTopicResponse::decode(reader, version))?
         };
         let mut node_endpoints = Vec::new();
@@ -139,7 +139,7 @@ impl<'a> FetchableTopicResponse<'a> {
         };
         let topic_id = if version >= 13 { reader.uuid()? } else { Uuid::nil() };
         let partitions = {
-            let count = if flexible { reader.compact_array_length(24)? } else { reader.array_length(24)? };
+            let count = if flexible { reader.compact_array_length(37)? } else { reader.array_length(30)? };
             reader.elements(count, |reader| PartitionData::decode(reader, version))?
         };
         if flexible {
@@ -238,7 +238,7 @@ impl<'a> PartitionData<'a> {
         let mut current_leader = LeaderIdAndEpoch::default();
         let mut snapshot_id = SnapshotId::default();
         let aborted_transactions = match if flexible {
-            reader.compact_nullable_array_length(16)?
+            reader.compact_nullable_array_length(17)?
         } else {
             reader.nullable_array_length(16)?
         } {

@@ -35,7 +35,7 @@ impl<'a> IncrementalAlterConfigsResponse<'a> {
         let flexible = version >= 1;
         let throttle_time_ms = reader.i32()?;
         let responses = {
-            let count = if flexible { reader.compact_array_length(5)? } else { reader.array_length(5)? };
+            let count = if flexible { reader.compact_array_length(6)? } else { reader.array_length(7)? };
             reader.elements(count, |reader| AlterConfigsResourceResponse::decode(reader, version))?
         };
         if flexible {

@@ -66,7 +66,7 @@ impl<'a> JoinGroupRequest<'a> {
         };
         let protocol_type = if flexible { reader.compact_string()? } else { reader.string()? };
         let protocols = {
-            let count = if flexible { reader.compact_array_length(2)? } else { reader.array_length(2)? };
+            let count = if flexible { reader.compact_array_length(3)? } else { reader.array_length(6)? };
             reader.elements(count, |reader| JoinGroupRequestProtocol::decode(reader, version))?
         };
         let reason = if version >= 8 { reader.compact_nullable_string()? } else { None };

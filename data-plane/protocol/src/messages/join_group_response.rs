@@ -70,7 +70,7 @@ impl<'a> JoinGroupResponse<'a> {
         let skip_assignment = if version >= 9 { reader.bool()? } else { false };
         let member_id = if flexible { reader.compact_string()? } else { reader.string()? };
         let members = {
-            let count = if flexible { reader.compact_array_length(2)? } else { reader.array_length(2)? };
+            let count = if flexible { reader.compact_array_length(4)? } else { reader.array_length(6)? };
             reader.elements(count, |reader| JoinGroupResponseMember::decode(reader, version))?
         };
         if flexible {

@@ -38,7 +38,7 @@ impl<'a> LeaveGroupRequest<'a> {
         let member_id = if version <= 2 { reader.string()? } else { Cow::Borrowed("") };
         let members = if version >= 3 {
             {
-                let count = if flexible { reader.compact_array_length(2)? } else { reader.array_length(2)? };
+                let count = if flexible { reader.compact_array_length(3)? } else { reader.array_length(4)? };
                 reader.elements(count, |reader| MemberIdentity::decode(reader, version))?
             }
         } else {

@@ -39,7 +39,7 @@ impl<'a> LeaveGroupResponse<'a> {
         let error_code = reader.i16()?;
         let members = if version >= 3 {
             {
-                let count = if flexible { reader.compact_array_length(4)? } else { reader.array_length(4)? };
+                let count = if flexible { reader.compact_array_length(5)? } else { reader.array_length(6)? };
                 reader.elements(count, |reader| MemberResponse::decode(reader, version))?
             }
         } else {

@@ -38,7 +38,7 @@ impl<'a> ListGroupsResponse<'a> {
         let throttle_time_ms = if version >= 1 { reader.i32()? } else { 0 };
         let error_code = reader.i16()?;
         let groups = {
-            let count = if flexible { reader.compact_array_length(2)? } else { reader.array_length(2)? };
+            let count = if flexible { reader.compact_array_length(3)? } else { reader.array_length(4)? };
             reader.elements(count, |reader| ListedGroup::decode(reader, version))?
         };
         if flexible {

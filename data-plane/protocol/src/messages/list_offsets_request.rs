@@ -45,7 +45,7 @@ impl<'a> ListOffsetsRequest<'a> {
         let replica_id = reader.i32()?;
         let isolation_level = if version >= 2 { reader.i8()? } else { 0 };
         let topics = {
-            let count = if flexible { reader.compact_array_length(2)? } else { reader.array_length(2)? };
+            let count = if flexible { reader.compact_array_length(3)? } else { reader.array_length(6)? };
             reader.elements(count, |reader| ListOffsetsTopic::decode(reader, version))?
         };
         let timeout_ms = if version >= 10 { reader.i32()? } else { 0 };
@@ -106,7 +106,7 @@ impl<'a> ListOffsetsTopic<'a> {
         let flexible = version >= 6;
         let name = if flexible { reader.compact_string()? } else { reader.string()? };
         let partitions = {
-            let count = if flexible { reader.compact_array_length(12)? } else { reader.array_length(12)? };
+            let count = if flexible { reader.compact_array_length(17)? } else { reader.array_length(12)? };
             reader.elements(count, |reader| ListOffsetsPartition::decode(reader, version))?
         };
         if flexible {

@@ -35,7 +35,7 @@ impl<'a> ListOffsetsResponse<'a> {
         let flexible = version >= 6;
         let throttle_time_ms = if version >= 2 { reader.i32()? } else { 0 };
         let topics = {
-            let count = if flexible { reader.compact_array_length(2)? } else { reader.array_length(2)? };
+            let count = if flexible { reader.compact_array_length(3)? } else { reader.array_length(6)? };
             reader.elements(count, |reader| ListOffsetsTopicResponse::decode(reader, version))?
         };
         if flexible {
@@ -89,7 +89,7 @@ impl<'a> ListOffsetsTopicResponse<'a> {
         let flexible = version >= 6;
         let name = if flexible { reader.compact_string()? } else { reader.string()? };
         let partitions = {
-            let count = if flexible { reader.compact_array_length(22)? } else { reader.array_length(22)? };
+            let count = if flexible { reader.compact_array_length(27)? } else { reader.array_length(22)? };
             reader.elements(count, |reader| ListOffsetsPartitionResponse::decode(reader, version))?
         };
         if flexible {

@@ -45,9 +45,9 @@ impl<'a> MetadataRequest<'a> {
         }
         let flexible = version >= 9;
         let topics = match if version >= 1 {
-            if flexible { reader.compact_nullable_array_length(1)? } else { reader.nullable_array_length(1)? }
+            if flexible { reader.compact_nullable_array_length(2)? } else { reader.nullable_array_length(2)? }
         } else {
-            Some(if flexible { reader.compact_array_length(1)? } else { reader.array_length(1)? })
+            Some(if flexible { reader.compact_array_length(2)? } else { reader.array_length(2)? })
         } {
             Some(count) => Some(reader.elements(count, |reader| MetadataRequestTopic::decode(reader, version))?),
             None => None,

@@ -55,7 +55,7 @@ impl<'a> MetadataResponse<'a> {
         let flexible = version >= 9;
         let throttle_time_ms = if version >= 3 { reader.i32()? } else { 0 };
         let brokers = {
-            let count = if flexible { reader.compact_array_length(9)? } else { reader.array_length(9)? };
+            let count = if flexible { reader.compact_array_length(11)? } else { reader.array_length(10)? };
             reader.elements(count, |reader| MetadataResponseBroker::decode(reader, version))?
         };
         let cluster_id = if version >= 2 {
@@ -65,7 +65,7 @@ impl<'a> MetadataResponse<'a> {
         };
         let controller_id = if version >= 1 { reader.i32()? } else { -1 };
         let topics = {
-            let count = if flexible { reader.compact_array_length(4)? } else { reader.array_length(4)? };
+            let count = if flexible { reader.compact_array_length(10)? } else { reader.array_length(8)? };
             reader.elements(count, |reader| MetadataResponseTopic::decode(reader, version))?
         };
         let cluster_authorized_operations = if (8..=10).contains(&version) { reader.i32()? } else { -2147483648 };
@@ -243,7 +243,7 @@ impl<'a> MetadataResponseTopic<'a> {
         let topic_id = if version >= 10 { reader.uuid()? } else { Uuid::nil() };
         let is_internal = if version >= 1 { reader.bool()? } else { false };
         let partitions = {
-            let count = if flexible { reader.compact_array_length(12)? } else { reader.array_length(12)? };
+            let count = if flexible { reader.compact_array_length(18)? } else { reader.array_length(18)? };
             reader.elements(count, |reader| MetadataResponsePartition::decode(reader, version))?
         };
         let topic_authorized_operations = if version >= 8 { reader.i32()? } else { -2147483648 };

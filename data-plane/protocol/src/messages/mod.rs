@@ -2,7 +2,7 @@
 
 //! One module per Kafka message.
 
-#![allow(clippy::large_enum_variant, clippy::derivable_impls, clippy::redundant_field_names)]
+#![allow(clippy::derivable_impls)]
 
 pub mod add_offsets_to_txn_request;
 pub mod add_offsets_to_txn_response;

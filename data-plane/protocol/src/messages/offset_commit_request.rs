@@ -60,7 +60,7 @@ impl<'a> OffsetCommitRequest<'a> {
         };
         let retention_time_ms = if version <= 4 { reader.i64()? } else { -1 };
         let topics = {
-            let count = if flexible { reader.compact_array_length(1)? } else { reader.array_length(1)? };
+            let count = if flexible { reader.compact_array_length(2)? } else { reader.array_length(6)? };
             reader.elements(count, |reader| OffsetCommitRequestTopic::decode(reader, version))?
         };
         if flexible {
@@ -141,7 +141,7 @@ impl<'a> OffsetCommitRequestTopic<'a> {
         };
         let topic_id = if version >= 10 { reader.uuid()? } else { Uuid::nil() };
         let partitions = {
-            let count = if flexible { reader.compact_array_length(13)? } else { reader.array_length(13)? };
+            let count = if flexible { reader.compact_array_length(18)? } else { reader.array_length(14)? };
             reader.elements(count, |reader| OffsetCommitRequestPartition::decode(reader, version))?
         };
         if flexible {

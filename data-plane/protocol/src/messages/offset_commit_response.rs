@@ -37,7 +37,7 @@ impl<'a> OffsetCommitResponse<'a> {
         let flexible = version >= 8;
         let throttle_time_ms = if version >= 3 { reader.i32()? } else { 0 };
         let topics = {
-            let count = if flexible { reader.compact_array_length(1)? } else { reader.array_length(1)? };
+            let count = if flexible { reader.compact_array_length(2)? } else { reader.array_length(6)? };
             reader.elements(count, |reader| OffsetCommitResponseTopic::decode(reader, version))?
         };
         if flexible {
@@ -98,7 +98,7 @@ impl<'a> OffsetCommitResponseTopic<'a> {
         };
         let topic_id = if version >= 10 { reader.uuid()? } else { Uuid::nil() };
         let partitions = {
-            let count = if flexible { reader.compact_array_length(6)? } else { reader.array_length(6)? };
+            let count = if flexible { reader.compact_array_length(7)? } else { reader.array_length(6)? };
             reader.elements(count, |reader| OffsetCommitResponsePartition::decode(reader, version))?
         };
         if flexible {

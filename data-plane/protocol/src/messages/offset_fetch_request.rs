@@ -46,9 +46,9 @@ impl<'a> OffsetFetchRequest<'a> {
         };
         let topics = if version <= 7 {
             match if version >= 2 {
-                if flexible { reader.compact_nullable_array_length(2)? } else { reader.nullable_array_length(2)? }
+                if flexible { reader.compact_nullable_array_length(3)? } else { reader.nullable_array_length(6)? }
             } else {
-                Some(if flexible { reader.compact_array_length(2)? } else { reader.array_length(2)? })
+                Some(if flexible { reader.compact_array_length(3)? } else { reader.array_length(6)? })
             } {
                 Some(count) => Some(reader.elements(count, |reader| OffsetFetchRequestTopic::decode(reader, version))?),
                 None => None,

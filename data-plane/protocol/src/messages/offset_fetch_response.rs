@@ -42,7 +42,7 @@ impl<'a> OffsetFetchResponse<'a> {
         let throttle_time_ms = if version >= 3 { reader.i32()? } else { 0 };
         let topics = if version <= 7 {
             {
-                let count = if flexible { reader.compact_array_length(2)? } else { reader.array_length(2)? };
+                let count = if flexible { reader.compact_array_length(3)? } else { reader.array_length(6)? };
                 reader.elements(count, |reader| OffsetFetchResponseTopic::decode(reader, version))?
             }
         } else {
@@ -123,7 +123,7 @@ impl<'a> OffsetFetchResponseTopic<'a> {
         let flexible = version >= 6;
         let name = if flexible { reader.compact_string()? } else { reader.string()? };
         let partitions = {
-            let count = if flexible { reader.compact_array_length(15)? } else { reader.array_length(15)? };
+            let count = if flexible { reader.compact_array_length(20)? } else { reader.array_length(16)? };
             reader.elements(count, |reader| OffsetFetchResponsePartition::decode(reader, version))?
         };
         if flexible {

@@ -34,7 +34,7 @@ impl<'a> OffsetForLeaderEpochRequest<'a> {
         let flexible = version >= 4;
         let replica_id = if version >= 3 { reader.i32()? } else { -2 };
         let topics = {
-            let count = if flexible { reader.compact_array_length(2)? } else { reader.array_length(2)? };
+            let count = if flexible { reader.compact_array_length(3)? } else { reader.array_length(6)? };
             reader.elements(count, |reader| OffsetForLeaderTopic::decode(reader, version))?
         };
         if flexible {
@@ -88,7 +88,7 @@ impl<'a> OffsetForLeaderTopic<'a> {
         let flexible = version >= 4;
         let topic = if flexible { reader.compact_string()? } else { reader.string()? };
         let partitions = {
-            let count = if flexible { reader.compact_array_length(12)? } else { reader.array_length(12)? };
+            let count = if flexible { reader.compact_array_length(13)? } else { reader.array_length(12)? };
             reader.elements(count, |reader| OffsetForLeaderPartition::decode(reader, version))?
         };
         if flexible {

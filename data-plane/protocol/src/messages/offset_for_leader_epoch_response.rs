@@ -35,7 +35,7 @@ impl<'a> OffsetForLeaderEpochResponse<'a> {
         let flexible = version >= 4;
         let throttle_time_ms = reader.i32()?;
         let topics = {
-            let count = if flexible { reader.compact_array_length(2)? } else { reader.array_length(2)? };
+            let count = if flexible { reader.compact_array_length(3)? } else { reader.array_length(6)? };
             reader.elements(count, |reader| OffsetForLeaderTopicResult::decode(reader, version))?
         };
         if flexible {
@@ -87,7 +87,7 @@ impl<'a> OffsetForLeaderTopicResult<'a> {
         let flexible = version >= 4;
         let topic = if flexible { reader.compact_string()? } else { reader.string()? };
         let partitions = {
-            let count = if flexible { reader.compact_array_length(18)? } else { reader.array_length(18)? };
+            let count = if flexible { reader.compact_array_length(19)? } else { reader.array_length(18)? };
             reader.elements(count, |reader| EpochEndOffset::decode(reader, version))?
         };
         if flexible {

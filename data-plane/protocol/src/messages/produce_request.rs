@@ -45,7 +45,7 @@ impl<'a> ProduceRequest<'a> {
         let acks = reader.i16()?;
         let timeout_ms = reader.i32()?;
         let topic_data = {
-            let count = if flexible { reader.compact_array_length(1)? } else { reader.array_length(1)? };
+            let count = if flexible { reader.compact_array_length(2)? } else { reader.array_length(6)? };
             reader.elements(count, |reader| TopicProduceData::decode(reader, version))?
         };
         if flexible {
@@ -110,7 +110,7 @@ impl<'a> TopicProduceData<'a> {
         };
         let topic_id = if version >= 13 { reader.uuid()? } else { Uuid::nil() };
         let partition_data = {
-            let count = if flexible { reader.compact_array_length(5)? } else { reader.array_length(5)? };
+            let count = if flexible { reader.compact_array_length(6)? } else { reader.array_length(8)? };
             reader.elements(count, |reader| PartitionProduceData::decode(reader, version))?
         };
         if flexible {

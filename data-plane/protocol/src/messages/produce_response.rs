@@ -39,7 +39,7 @@ impl<'a> ProduceResponse<'a> {
         }
         let flexible = version >= 9;
         let responses = {
-            let count = if flexible { reader.compact_array_length(1)? } else { reader.array_length(1)? };
+            let count = if flexible { reader.compact_array_length(2)? } else { reader.array_length(6)? };
             reader.elements(count, |reader| TopicProduceResponse::decode(reader, version))?
         };
         let throttle_time_ms = reader.i32()?;
@@ -124,7 +124,7 @@ impl<'a> TopicProduceResponse<'a> {
         };
         let topic_id = if version >= 13 { reader.uuid()? } else { Uuid::nil() };
         let partition_responses = {
-            let count = if flexible { reader.compact_array_length(22)? } else { reader.array_length(22)? };
+            let count = if flexible { reader.compact_array_length(33)? } else { reader.array_length(22)? };
             reader.elements(count, |reader| PartitionProduceResponse::decode(reader, version))?
         };
         if flexible {
@@ -211,7 +211,7 @@ impl<'a> PartitionProduceResponse<'a> {
         let log_start_offset = if version >= 5 { reader.i64()? } else { -1 };
         let record_errors = if version >= 8 {
             {
-                let count = if flexible { reader.compact_array_length(5)? } else { reader.array_length(5)? };
+                let count = if flexible { reader.compact_array_length(6)? } else { reader.array_length(6)? };
                 reader.elements(count, |reader| BatchIndexAndErrorMessage::decode(reader, version))?
             }
         } else {

@@ -61,7 +61,7 @@ impl<'a> SyncGroupRequest<'a> {
         let protocol_type = if version >= 5 { reader.compact_nullable_string()? } else { None };
         let protocol_name = if version >= 5 { reader.compact_nullable_string()? } else { None };
         let assignments = {
-            let count = if flexible { reader.compact_array_length(2)? } else { reader.array_length(2)? };
+            let count = if flexible { reader.compact_array_length(3)? } else { reader.array_length(6)? };
             reader.elements(count, |reader| SyncGroupRequestAssignment::decode(reader, version))?
         };
         if flexible {

@@ -61,7 +61,7 @@ impl<'a> TxnOffsetCommitRequest<'a> {
         let member_id = if version >= 3 { reader.compact_string()? } else { Cow::Borrowed("") };
         let group_instance_id = if version >= 3 { reader.compact_nullable_string()? } else { None };
         let topics = {
-            let count = if flexible { reader.compact_array_length(2)? } else { reader.array_length(2)? };
+            let count = if flexible { reader.compact_array_length(3)? } else { reader.array_length(6)? };
             reader.elements(count, |reader| TxnOffsetCommitRequestTopic::decode(reader, version))?
         };
         if flexible {
@@ -148,7 +148,7 @@ impl<'a> TxnOffsetCommitRequestTopic<'a> {
         let flexible = version >= 3;
         let name = if flexible { reader.compact_string()? } else { reader.string()? };
         let partitions = {
-            let count = if flexible { reader.compact_array_length(13)? } else { reader.array_length(13)? };
+            let count = if flexible { reader.compact_array_length(18)? } else { reader.array_length(14)? };
             reader.elements(count, |reader| TxnOffsetCommitRequestPartition::decode(reader, version))?
         };
         if flexible {

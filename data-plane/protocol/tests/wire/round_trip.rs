@@ -39,7 +39,7 @@ fn the_default_value_of_every_message_round_trips_to_the_same_bytes() {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(2000))]
+    #![proptest_config(ProptestConfig { cases: 2000, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
     fn decoding_and_encoding_again_gives_the_same_bytes((index, version, seed) in message_and_version()) {

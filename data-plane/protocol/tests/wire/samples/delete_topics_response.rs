@@ -15,7 +15,7 @@ pub fn sample(sampler: &mut Sampler, version: i16) -> DeleteTopicsResponse<'stat
 
 fn deletable_topic_result(sampler: &mut Sampler, version: i16) -> DeletableTopicResult<'static> {
     DeletableTopicResult {
-        name: if sampler.chance() || !(version >= 6) { Some(sampler.string()) } else { None },
+        name: if version < 6 || sampler.chance() { Some(sampler.string()) } else { None },
         topic_id: if version >= 6 { sampler.uuid() } else { Uuid::nil() },
         error_code: sampler.i16(),
         error_message: if version >= 5 { if sampler.chance() { Some(sampler.string()) } else { None } } else { None },

@@ -10,7 +10,7 @@ pub fn sample(sampler: &mut Sampler, version: i16) -> JoinGroupResponse<'static>
         error_code: sampler.i16(),
         generation_id: sampler.i32(),
         protocol_type: if version >= 7 { if sampler.chance() { Some(sampler.string()) } else { None } } else { None },
-        protocol_name: if sampler.chance() || !(version >= 7) { Some(sampler.string()) } else { None },
+        protocol_name: if version < 7 || sampler.chance() { Some(sampler.string()) } else { None },
         leader: sampler.string(),
         skip_assignment: if version >= 9 { sampler.bool() } else { false },
         member_id: sampler.string(),

@@ -8,7 +8,7 @@ use crate::sampler::Sampler;
 
 pub fn sample(sampler: &mut Sampler, version: i16) -> MetadataRequest<'static> {
     MetadataRequest {
-        topics: if sampler.chance() || !(version >= 1) {
+        topics: if version < 1 || sampler.chance() {
             Some(sampler.elements(|sampler| metadata_request_topic(sampler, version)))
         } else {
             None
@@ -22,6 +22,6 @@ pub fn sample(sampler: &mut Sampler, version: i16) -> MetadataRequest<'static> {
 fn metadata_request_topic(sampler: &mut Sampler, version: i16) -> MetadataRequestTopic<'static> {
     MetadataRequestTopic {
         topic_id: if version >= 10 { sampler.uuid() } else { Uuid::nil() },
-        name: if sampler.chance() || !(version >= 10) { Some(sampler.string()) } else { None },
+        name: if version < 10 || sampler.chance() { Some(sampler.string()) } else { None },
     }
 }

@@ -30,7 +30,7 @@ fn metadata_response_broker(sampler: &mut Sampler, version: i16) -> MetadataResp
 fn metadata_response_topic(sampler: &mut Sampler, version: i16) -> MetadataResponseTopic<'static> {
     MetadataResponseTopic {
         error_code: sampler.i16(),
-        name: if sampler.chance() || !(version >= 12) { Some(sampler.string()) } else { None },
+        name: if version < 12 || sampler.chance() { Some(sampler.string()) } else { None },
         topic_id: if version >= 10 { sampler.uuid() } else { Uuid::nil() },
         is_internal: if version >= 1 { sampler.bool() } else { false },
         partitions: sampler.elements(|sampler| metadata_response_partition(sampler, version)),

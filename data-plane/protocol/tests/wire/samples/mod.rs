@@ -2,7 +2,7 @@
 
 //! Random valid values of every Kafka message, and what can be done with any of them.
 
-#![allow(dead_code, clippy::redundant_field_names, clippy::too_many_lines)]
+#![allow(dead_code, clippy::redundant_field_names, clippy::type_complexity)]
 
 mod add_offsets_to_txn_request;
 mod add_offsets_to_txn_response;

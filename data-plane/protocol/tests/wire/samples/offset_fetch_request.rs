@@ -12,7 +12,7 @@ pub fn sample(sampler: &mut Sampler, version: i16) -> OffsetFetchRequest<'static
     OffsetFetchRequest {
         group_id: if version <= 7 { sampler.string() } else { Cow::Borrowed("") },
         topics: if version <= 7 {
-            if sampler.chance() || !(version >= 2) {
+            if version < 2 || sampler.chance() {
                 Some(sampler.elements(|sampler| offset_fetch_request_topic(sampler, version)))
             } else {
                 None
