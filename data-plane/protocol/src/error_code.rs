@@ -769,6 +769,11 @@ impl ErrorCode {
         ROWS.get(index).map(|row| row.0)
     }
 
+    /// Every error, in the order of the codes.
+    pub fn all() -> impl Iterator<Item = ErrorCode> {
+        ROWS.iter().map(|row| row.0)
+    }
+
     /// Kafka's name, such as `UNKNOWN_TOPIC_OR_PARTITION`.
     pub fn name(self) -> &'static str {
         self.row().1
