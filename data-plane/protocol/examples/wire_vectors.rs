@@ -1,5 +1,6 @@
-//! Prints test vectors for codecs that others wrote: every version of every message, the header versions of every
-//! API, and every error code. `tests/java/WireVectors.java` checks them against Apache Kafka's own classes.
+//! `wire_vectors FILE` writes test vectors for codecs that others wrote: every version of every message, the header
+//! versions of every API, and every error code. `tests/java/WireVectors.java` checks them against Apache Kafka's own
+//! classes.
 //!
 //! One vector a line, fields separated by tabs:
 //!
@@ -15,7 +16,8 @@ mod sampler;
 mod samples;
 
 use std::error::Error;
-use std::io::{BufWriter, Write, stdout};
+use std::fs::File;
+use std::io::{BufWriter, Write};
 
 use millstream_protocol::api_key::ApiKey;
 use millstream_protocol::error_code::ErrorCode;
@@ -26,7 +28,8 @@ use samples::CASES;
 const SAMPLES_PER_VERSION: u64 = 8;
 
 fn main() -> Result<(), Box<dyn Error>> {
-    let mut out = BufWriter::new(stdout().lock());
+    let path = std::env::args_os().nth(1).ok_or("usage: wire_vectors FILE")?;
+    let mut out = BufWriter::new(File::create(path)?);
     for case in CASES {
         for version in case.versions.clone() {
             for seed in 0..SAMPLES_PER_VERSION {

@@ -1,4 +1,4 @@
-// Checks the vectors of `cargo run -p millstream-protocol --example wire_vectors` against Apache Kafka's own classes.
+// Checks the vectors of `cargo run -p millstream-protocol --example wire_vectors -- VECTORS` against Apache Kafka's own classes.
 //
 // Run it without a build: java -cp 'DIRECTORY_WITH_KAFKA_CLIENTS_AND_SLF4J/*' WireVectors.java VECTORS
 // Kafka must read each message to its last byte and write the same bytes again; it must agree on header versions and
