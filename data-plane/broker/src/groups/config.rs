@@ -48,7 +48,7 @@ impl Default for GroupConfig {
             offsets_retention_ms: 7 * 24 * 60 * 60 * 1_000,
             offsets_retention_check_interval_ms: 600_000,
             shards: 8,
-            snapshot_after_records: 10_000,
+            snapshot_after_records: 25_000,
             snapshot_after_bytes: 32 * 1024 * 1024,
         }
     }

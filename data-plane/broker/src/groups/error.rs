@@ -1,14 +1,13 @@
 //! Why the coordinator refuses a request. Each reason is one of Kafka's error codes; `code` is the mapping.
 
+use millstream_protocol::error_code::ErrorCode;
+
 /// Why the coordinator refuses a request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum GroupError {
     /// State could not be written, or the coordinator is stopping: try again.
     #[error("the coordinator is not available")]
     CoordinatorNotAvailable,
-    /// The coordinator is still reading its log: try again.
-    #[error("the coordinator is loading")]
-    CoordinatorLoadInProgress,
     /// The generation in the request is not the group's.
     #[error("the generation of the request is not the group's")]
     IllegalGeneration,
@@ -63,28 +62,27 @@ pub enum GroupError {
 }
 
 impl GroupError {
-    /// Kafka's number of this error.
-    pub fn code(self) -> i16 {
+    /// Kafka's code of this error.
+    pub fn code(self) -> ErrorCode {
         match self {
-            Self::AssignmentTooLarge => -1,
-            Self::UnknownTopicOrPartition => 3,
-            Self::OffsetMetadataTooLarge => 12,
-            Self::CoordinatorLoadInProgress => 14,
-            Self::CoordinatorNotAvailable => 15,
-            Self::IllegalGeneration => 22,
-            Self::InconsistentGroupProtocol => 23,
-            Self::InvalidGroupId => 24,
-            Self::UnknownMemberId => 25,
-            Self::InvalidSessionTimeout => 26,
-            Self::RebalanceInProgress => 27,
-            Self::InvalidRequest => 42,
-            Self::PolicyViolation => 44,
-            Self::NonEmptyGroup => 68,
-            Self::GroupIdNotFound => 69,
-            Self::MemberIdRequired => 79,
-            Self::GroupMaxSizeReached => 81,
-            Self::FencedInstanceId => 82,
-            Self::GroupSubscribedToTopic => 86,
+            Self::AssignmentTooLarge => ErrorCode::UnknownServerError,
+            Self::UnknownTopicOrPartition => ErrorCode::UnknownTopicOrPartition,
+            Self::OffsetMetadataTooLarge => ErrorCode::OffsetMetadataTooLarge,
+            Self::CoordinatorNotAvailable => ErrorCode::CoordinatorNotAvailable,
+            Self::IllegalGeneration => ErrorCode::IllegalGeneration,
+            Self::InconsistentGroupProtocol => ErrorCode::InconsistentGroupProtocol,
+            Self::InvalidGroupId => ErrorCode::InvalidGroupId,
+            Self::UnknownMemberId => ErrorCode::UnknownMemberId,
+            Self::InvalidSessionTimeout => ErrorCode::InvalidSessionTimeout,
+            Self::RebalanceInProgress => ErrorCode::RebalanceInProgress,
+            Self::InvalidRequest => ErrorCode::InvalidRequest,
+            Self::PolicyViolation => ErrorCode::PolicyViolation,
+            Self::NonEmptyGroup => ErrorCode::NonEmptyGroup,
+            Self::GroupIdNotFound => ErrorCode::GroupIdNotFound,
+            Self::MemberIdRequired => ErrorCode::MemberIdRequired,
+            Self::GroupMaxSizeReached => ErrorCode::GroupMaxSizeReached,
+            Self::FencedInstanceId => ErrorCode::FencedInstanceId,
+            Self::GroupSubscribedToTopic => ErrorCode::GroupSubscribedToTopic,
         }
     }
 }

@@ -6,5 +6,10 @@
 pub mod classic;
 pub mod config;
 pub mod error;
+pub mod journal;
 pub mod moment;
+pub mod offsets;
+pub mod record;
+pub mod shard;
+pub mod snapshot;
 pub mod subscription;
