@@ -70,17 +70,24 @@ impl JournalRecord {
 
 /// Why the files could not be opened.
 #[derive(Debug, thiserror::Error)]
-pub(crate) enum OpenError {
+pub enum OpenError {
     /// A file could not be read or written.
     #[error("cannot open the tenant image {path}: {source}", path = path.display())]
     Io {
+        /// The file.
         path: PathBuf,
+        /// Why.
         #[source]
         source: io::Error,
     },
     /// The file is of a newer version of this software.
     #[error("the tenant image {path} has format version {version}, this version reads up to {VERSION}: start the newer version", path = path.display())]
-    NewerVersion { path: PathBuf, version: u16 },
+    NewerVersion {
+        /// The file.
+        path: PathBuf,
+        /// What it says.
+        version: u16,
+    },
 }
 
 /// The two open files.

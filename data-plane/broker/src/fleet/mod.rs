@@ -3,4 +3,11 @@
 //! Promises: with the control plane away, the broker goes on with its last image; every task here has an
 //! owner and ends when it is told to. Never lets a secret into a log.
 
-pub(crate) mod image_file;
+pub(crate) mod config_stream;
+pub(crate) mod dial;
+pub(crate) mod forward;
+pub mod image_file;
+pub(crate) mod status;
+pub(crate) mod tenant_deletion;
+#[cfg(test)]
+mod test_control_plane;

@@ -1,0 +1,84 @@
+//! How the broker's streams to the control plane are doing, for readiness and metrics.
+//!
+//! Promises: reading it never waits. Never decides anything.
+
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
+
+use tokio::sync::Notify;
+use uuid::Uuid;
+
+/// The state of the fleet streams of one broker.
+pub(crate) struct FleetStatus {
+    /// Tells one start of this process from the next.
+    pub(crate) boot_id: Uuid,
+    config_connected: AtomicBool,
+    forward_connected: AtomicBool,
+    head_revision: AtomicU64,
+    last_heard_ms: AtomicI64,
+    image_unsaved: AtomicBool,
+    /// Fires when a deletion was said.
+    pub(crate) deletions: Notify,
+}
+
+/// What the status was at one moment.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct StatusReport {
+    /// The config stream is up.
+    pub(crate) config_connected: bool,
+    /// The stream of forwarded HTTP requests is up.
+    pub(crate) forward_connected: bool,
+    /// The newest revision that the control plane spoke of.
+    pub(crate) head_revision: u64,
+    /// When the control plane was last heard, on this broker's clock; 0 if never.
+    pub(crate) last_heard_ms: i64,
+    /// The image in use could not be written to disk.
+    pub(crate) image_unsaved: bool,
+}
+
+impl Default for FleetStatus {
+    fn default() -> Self {
+        Self {
+            boot_id: Uuid::new_v4(),
+            config_connected: AtomicBool::new(false),
+            forward_connected: AtomicBool::new(false),
+            head_revision: AtomicU64::new(0),
+            last_heard_ms: AtomicI64::new(0),
+            image_unsaved: AtomicBool::new(false),
+            deletions: Notify::new(),
+        }
+    }
+}
+
+impl FleetStatus {
+    /// What it is now.
+    pub(crate) fn report(&self) -> StatusReport {
+        StatusReport {
+            config_connected: self.config_connected.load(Ordering::Relaxed),
+            forward_connected: self.forward_connected.load(Ordering::Relaxed),
+            head_revision: self.head_revision.load(Ordering::Relaxed),
+            last_heard_ms: self.last_heard_ms.load(Ordering::Relaxed),
+            image_unsaved: self.image_unsaved.load(Ordering::Relaxed),
+        }
+    }
+
+    pub(super) fn set_config_connected(&self, connected: bool) {
+        self.config_connected.store(connected, Ordering::Relaxed);
+    }
+
+    pub(super) fn set_forward_connected(&self, connected: bool) {
+        self.forward_connected.store(connected, Ordering::Relaxed);
+    }
+
+    pub(super) fn heard(&self, now_ms: i64) {
+        self.last_heard_ms.store(now_ms, Ordering::Relaxed);
+    }
+
+    pub(super) fn saw_revision(&self, revision: u64) {
+        self.head_revision.store(revision, Ordering::Relaxed);
+    }
+
+    /// Sets whether the image is unsaved and answers what it was.
+    pub(super) fn set_image_unsaved(&self, unsaved: bool) -> bool {
+        self.image_unsaved.swap(unsaved, Ordering::Relaxed)
+    }
+}
