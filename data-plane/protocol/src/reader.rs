@@ -337,3 +337,79 @@ impl<'a> Reader<'a> {
         Ok((self.unsigned_varint()? as usize).checked_sub(1))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn varint(bytes: &[u8]) -> Result<u32, DecodeError> {
+        Reader::new(bytes).unsigned_varint()
+    }
+
+    #[test]
+    fn a_varint_takes_at_most_five_bytes_and_32_bits() {
+        assert_eq!(varint(&[0x00]), Ok(0));
+        assert_eq!(varint(&[0xac, 0x02]), Ok(300));
+        assert_eq!(varint(&[0xff, 0xff, 0xff, 0xff, 0x0f]), Ok(u32::MAX));
+        assert_eq!(varint(&[0xff, 0xff, 0xff, 0xff, 0x10]), Err(DecodeError::InvalidVarint { max_bytes: 5 }));
+        assert_eq!(varint(&[0xff, 0xff, 0xff, 0xff, 0xff, 0]), Err(DecodeError::InvalidVarint { max_bytes: 5 }));
+        assert_eq!(varint(&[]), Err(DecodeError::Truncated { needed: 1, remaining: 0 }));
+        assert_eq!(varint(&[0x80, 0x80]), Err(DecodeError::Truncated { needed: 3, remaining: 2 }));
+    }
+
+    #[test]
+    fn a_varlong_takes_at_most_ten_bytes_and_64_bits() {
+        let check = |bytes: &[u8], expected| assert_eq!(Reader::new(bytes).varlong(), expected);
+        check(&[0x01], Ok(-1));
+        check(&[0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0x01], Ok(i64::MIN));
+        check(
+            &[0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0x02],
+            Err(DecodeError::InvalidVarint { max_bytes: 10 }),
+        );
+        check(&[0x80; 11], Err(DecodeError::InvalidVarint { max_bytes: 10 }));
+        check(&[0x80; 9], Err(DecodeError::Truncated { needed: 10, remaining: 9 }));
+    }
+
+    #[test]
+    fn a_failed_read_does_not_move_past_the_end() {
+        let mut reader = Reader::new(&[0, 1, 2]);
+        assert_eq!(reader.i32(), Err(DecodeError::Truncated { needed: 4, remaining: 3 }));
+        assert_eq!(reader.i16(), Ok(1));
+        assert_eq!(reader.take(usize::MAX), Err(DecodeError::Truncated { needed: usize::MAX, remaining: 1 }));
+        assert_eq!(reader.rest(), [2]);
+    }
+
+    #[test]
+    fn null_and_empty_are_different() {
+        assert_eq!(Reader::new(&[0xff, 0xff]).nullable_string(), Ok(None));
+        assert_eq!(Reader::new(&[0, 0]).nullable_string(), Ok(Some("".into())));
+        assert_eq!(Reader::new(&[0]).compact_nullable_string(), Ok(None));
+        assert_eq!(Reader::new(&[1]).compact_nullable_string(), Ok(Some("".into())));
+        assert_eq!(Reader::new(&[0xff, 0xff]).string(), Err(DecodeError::UnexpectedNull));
+        assert_eq!(Reader::new(&[0]).compact_array_length(1), Err(DecodeError::UnexpectedNull));
+    }
+
+    #[test]
+    fn a_negative_length_other_than_null_is_refused() {
+        assert_eq!(Reader::new(&[0xff, 0xfe]).nullable_string(), Err(DecodeError::NegativeLength { length: -2 }));
+        let length = i64::from(i32::MIN);
+        assert_eq!(Reader::new(&[0x80, 0, 0, 0]).nullable_bytes(), Err(DecodeError::NegativeLength { length }));
+    }
+
+    #[test]
+    fn strings_are_bounded_and_utf_8() {
+        let mut long = vec![0x81, 0x80, 0x02];
+        long.extend(vec![b'a'; 32768]);
+        let too_long = DecodeError::StringTooLong { length: 32768, limit: MAX_STRING_BYTES };
+        assert_eq!(Reader::new(&long).compact_string(), Err(too_long));
+        assert_eq!(Reader::new(&[2, 0xc3]).compact_string(), Err(DecodeError::InvalidUtf8));
+    }
+
+    #[test]
+    fn a_count_must_fit_into_what_remains() {
+        let bytes = [0, 0, 0, 3, 1, 2, 3, 4, 5, 6, 7, 8];
+        assert_eq!(Reader::new(&bytes).array_length(2), Ok(3));
+        let refused = DecodeError::TooManyElements { count: 3, smallest_bytes: 4, remaining: 8 };
+        assert_eq!(Reader::new(&bytes).array_length(4), Err(refused));
+    }
+}

@@ -412,3 +412,88 @@ fn checked_length(length: usize) -> Result<i32, EncodeError> {
     }
     Ok(length as i32)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::reader::Reader;
+
+    #[test]
+    fn varints_read_back_as_they_were_written() {
+        for shift in 0..64 {
+            for value in [1i64 << shift, (1i64 << shift).wrapping_sub(1), (1i64 << shift).wrapping_neg()] {
+                let mut writer = Writer::new();
+                writer.varlong(value);
+                writer.varint(value as i32);
+                writer.unsigned_varint(value as u32);
+                let bytes = writer.finish_contiguous();
+                let mut reader = Reader::new(&bytes);
+                assert_eq!(reader.varlong(), Ok(value));
+                assert_eq!(reader.varint(), Ok(value as i32));
+                assert_eq!(reader.unsigned_varint(), Ok(value as u32));
+                assert!(reader.is_empty());
+            }
+        }
+    }
+
+    #[test]
+    fn a_tagged_field_of_any_size_gets_its_size_in_front() {
+        for size in [0, 1, 127, 128, 129, 16383, 16384, 2_097_152] {
+            let value = vec![7; size];
+            let mut writer = Writer::new();
+            writer.i8(1);
+            writer
+                .tagged_field(3, |writer| {
+                    writer.raw(&value);
+                    Ok(())
+                })
+                .unwrap();
+            writer.i8(2);
+            let bytes = writer.finish_contiguous();
+            let mut reader = Reader::new(&bytes);
+            assert_eq!(reader.i8(), Ok(1));
+            assert_eq!(reader.unsigned_varint(), Ok(3));
+            assert_eq!(reader.unsigned_varint(), Ok(size as u32));
+            assert_eq!(reader.take(size), Ok(value.as_slice()));
+            assert_eq!(reader.i8(), Ok(2));
+            assert!(reader.is_empty());
+        }
+    }
+
+    #[test]
+    fn records_inside_a_tagged_field_stay_in_order() {
+        let piece = Bytes::from(vec![9; SMALLEST_SPLICE_BYTES * 2]);
+        let mut writer = Writer::new();
+        writer.tagged_field(0, |writer| writer.compact_records(&Records::Shared(vec![piece.clone()]))).unwrap();
+        let pieces = writer.finish();
+        assert_eq!(pieces.len(), 1);
+        assert!(pieces[0].ends_with(&piece));
+    }
+
+    #[test]
+    fn only_large_pieces_are_spliced() {
+        let large = Bytes::from(vec![1; SMALLEST_SPLICE_BYTES]);
+        let small = Bytes::from(vec![2; SMALLEST_SPLICE_BYTES - 1]);
+        let mut writer = Writer::new();
+        writer.records(&Records::Shared(vec![large.clone(), small.clone(), small, large])).unwrap();
+        assert_eq!(writer.len(), 4 + 4 * SMALLEST_SPLICE_BYTES - 2);
+        let sizes: Vec<usize> = writer.finish().iter().map(Bytes::len).collect();
+        assert_eq!(sizes, [4, SMALLEST_SPLICE_BYTES, 2 * (SMALLEST_SPLICE_BYTES - 1), SMALLEST_SPLICE_BYTES]);
+    }
+
+    #[test]
+    fn a_string_that_kafka_cannot_read_is_refused() {
+        let text = "a".repeat(MAX_STRING_BYTES + 1);
+        let refused = Err(EncodeError::StringTooLong { length: MAX_STRING_BYTES + 1, limit: MAX_STRING_BYTES });
+        assert_eq!(Writer::new().string(&text), refused);
+        assert_eq!(Writer::new().compact_string(&text), refused);
+        assert_eq!(Writer::new().string(&text[1..]), Ok(()));
+    }
+
+    #[test]
+    fn a_length_beyond_31_bits_is_refused() {
+        assert!(Writer::new().array_length(MAX_LENGTH + 1).is_err());
+        assert!(Writer::new().compact_array_length(usize::MAX).is_err());
+        assert_eq!(Writer::new().compact_array_length(MAX_LENGTH), Ok(()));
+    }
+}
