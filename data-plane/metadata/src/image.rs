@@ -398,10 +398,7 @@ impl MetadataImage {
 
     /// Applies records in order. On an error the image holds the records before the refused one: apply to a clone
     /// when that matters.
-    pub fn apply_all<'a>(
-        &mut self,
-        records: impl IntoIterator<Item = &'a MetadataRecord>,
-    ) -> Result<(), ApplyError> {
+    pub fn apply_all<'a>(&mut self, records: impl IntoIterator<Item = &'a MetadataRecord>) -> Result<(), ApplyError> {
         for record in records {
             self.apply(record)?;
         }

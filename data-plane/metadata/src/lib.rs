@@ -12,6 +12,7 @@ mod codec;
 pub mod decide;
 pub mod delta;
 pub mod image;
+pub mod raft;
 pub mod records;
 pub mod snapshot;
 pub mod topic_config;

@@ -189,13 +189,7 @@ pub const DEFINITIONS: &[Definition] = &[
         Rule::Integer { min: 1, max: i64::MAX },
         "The number of records after which the log is forced to disk.",
     ),
-    fixed(
-        "flush.ms",
-        ConfigType::Long,
-        UNBOUNDED,
-        ANY_NATURAL,
-        "The time after which the log is forced to disk.",
-    ),
+    fixed("flush.ms", ConfigType::Long, UNBOUNDED, ANY_NATURAL, "The time after which the log is forced to disk."),
     fixed(
         "follower.replication.throttled.replicas",
         ConfigType::List,

@@ -121,9 +121,7 @@ proptest! {
 fn only_producer_ids_differ(before: &MetadataImage, after: &MetadataImage) -> bool {
     let without_ids = |image: &MetadataImage| {
         let mut records = snapshot::records(image);
-        records.retain(|record| {
-            !matches!(record, millstream_metadata::records::MetadataRecord::ProducerIds { .. })
-        });
+        records.retain(|record| !matches!(record, millstream_metadata::records::MetadataRecord::ProducerIds { .. }));
         records
     };
     without_ids(before) == without_ids(after)

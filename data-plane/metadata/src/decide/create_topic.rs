@@ -7,8 +7,8 @@ use uuid::Uuid;
 
 use crate::decide::placement::{check_assignments, partition_record, place, replica_count};
 use crate::decide::{
-    Assignments, DEFAULT_PARTITION_COUNT, Decision, MAX_CLUSTER_PARTITIONS, MAX_PARTITIONS_PER_REQUEST, Mode, TenantLimits, TopicError,
-    alter_configs,
+    Assignments, DEFAULT_PARTITION_COUNT, Decision, MAX_CLUSTER_PARTITIONS, MAX_PARTITIONS_PER_REQUEST, Mode,
+    TenantLimits, TopicError, alter_configs,
 };
 use crate::image::{ConfigValues, MetadataImage};
 use crate::records::{BrokerId, ConfigResource, MetadataRecord};
@@ -155,9 +155,8 @@ pub(super) fn check_partition_limit(
     let existing = image.tenant(tenant).map_or(0, |tenant| tenant.partition_count());
     let limit = limits.max_partitions;
     if existing.saturating_add(added) > limit {
-        let reason = format!(
-            "{added} more partitions would exceed the limit of this cluster: {existing} of {limit} are in use"
-        );
+        let reason =
+            format!("{added} more partitions would exceed the limit of this cluster: {existing} of {limit} are in use");
         return Err(TopicError::PolicyViolation { reason });
     }
     if image.partition_count().saturating_add(added) > MAX_CLUSTER_PARTITIONS {

@@ -127,8 +127,7 @@ pub(super) fn partition_record(
     partition: i32,
     replicas: Vec<BrokerId>,
 ) -> MetadataRecord {
-    let in_sync_replicas: Vec<BrokerId> =
-        replicas.iter().copied().filter(|broker| image.is_live(*broker)).collect();
+    let in_sync_replicas: Vec<BrokerId> = replicas.iter().copied().filter(|broker| image.is_live(*broker)).collect();
     MetadataRecord::Partition {
         tenant: tenant.clone(),
         topic_id,

@@ -84,18 +84,16 @@ pub fn register_broker(
     }
     let existing = image.broker(request.broker_id);
     if let Some(existing) = existing.filter(|existing| is_repetition(existing, request)) {
-        return Ok(Decision {
-            records: Vec::new(),
-            outcome: RegisteredBroker { broker_epoch: existing.epoch },
-        });
+        return Ok(Decision { records: Vec::new(), outcome: RegisteredBroker { broker_epoch: existing.epoch } });
     }
     let mut records = Vec::new();
     if existing.is_some_and(|existing| !existing.fenced) {
         records = step_down(image, request.broker_id);
     }
-    // The offset of the registration, as in Kafka: it grows, also over restarts.
-    let offset = image.offset() + records.len() as u64 + 1;
-    let broker_epoch = i64::try_from(offset).unwrap_or(i64::MAX);
+    // The offset of the registration, as in Kafka: it grows, also over restarts. A restored snapshot may count from
+    // an offset below the epochs that it brought along.
+    let offset = i64::try_from(image.offset() + records.len() as u64 + 1).unwrap_or(i64::MAX);
+    let broker_epoch = existing.map_or(offset, |existing| offset.max(existing.epoch.saturating_add(1)));
     records.push(MetadataRecord::RegisterBroker {
         broker_id: request.broker_id,
         incarnation_id: request.incarnation_id,
@@ -161,11 +159,7 @@ fn is_repetition(existing: &BrokerRegistration, request: &BrokerRequest) -> bool
         && existing.rack == request.rack
 }
 
-fn current(
-    image: &MetadataImage,
-    broker_id: BrokerId,
-    broker_epoch: i64,
-) -> Result<&BrokerRegistration, BrokerError> {
+fn current(image: &MetadataImage, broker_id: BrokerId, broker_epoch: i64) -> Result<&BrokerRegistration, BrokerError> {
     let Some(broker) = image.broker(broker_id) else {
         return Err(BrokerError::NotRegistered { broker_id });
     };
@@ -186,11 +180,8 @@ fn step_down(image: &MetadataImage, broker_id: BrokerId) -> Vec<MetadataRecord> 
         }
         let others: Vec<BrokerId> =
             partition_image.in_sync_replicas.iter().copied().filter(|other| *other != broker_id).collect();
-        let successor = partition_image
-            .replicas
-            .iter()
-            .copied()
-            .find(|other| others.contains(other) && image.is_live(*other));
+        let successor =
+            partition_image.replicas.iter().copied().find(|other| others.contains(other) && image.is_live(*other));
         match successor {
             Some(_) if !leads => records.push(in_sync_change(tenant, topic_id, partition, others)),
             Some(successor) => {
