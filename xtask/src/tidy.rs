@@ -7,7 +7,7 @@ use std::process::Command;
 use anyhow::{Context as _, Result, bail};
 use serde_json::Value;
 
-use crate::workspace;
+use crate::{codegen, workspace};
 
 const LONGEST_FILE_LINES: usize = 600;
 /// Longer files and why each may be: a table that is easier to read in one piece.
@@ -50,9 +50,16 @@ pub fn check(root: &Path) -> Result<Vec<Finding>> {
         Finding { rule: "planes depend only on api/", problems: plane_dependencies(&metadata)? },
         Finding { rule: "every crate says what it is", problems: crate_headers(&metadata)? },
         Finding { rule: "no file is longer than it can be read", problems: long_files(&sources) },
+        Finding { rule: "generated files are current", problems: stale_files()? },
         Finding { rule: "no path of one machine", problems: machine_paths(root, &sources) },
         Finding { rule: "the files a visitor expects exist", problems: expected_files(root) },
     ])
+}
+
+/// Generates everything again, in memory.
+fn stale_files() -> Result<Vec<String>> {
+    let stale = codegen::stale_files()?;
+    Ok(stale.iter().map(|path| format!("{}: run `cargo xtask codegen` and commit it", path.display())).collect())
 }
 
 /// control-plane never depends on a data-plane crate, nor the other way round; only cli/, bench/, e2e/ and xtask/ may know both.

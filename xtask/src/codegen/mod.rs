@@ -22,32 +22,46 @@ use output::Output;
 /// The Apache Kafka release whose `kafka-clients` jar carries the message schemas.
 pub const KAFKA_VERSION: &str = "4.3.1";
 
+const MESSAGES: &str = "data-plane/protocol/src/messages";
+const API_KEYS: &str = "data-plane/protocol/src/api_key.rs";
+const SAMPLES: &str = "data-plane/protocol/tests/wire/samples";
+
 /// Regenerates every generated file; with `check`, compares them with what is committed and fails on a difference.
 pub fn run(check: bool) -> Result<()> {
-    let root = repository_root()?;
-    let mut output = Output::default();
-
-    let schemas = jar::read_schemas(KAFKA_VERSION)?;
-    let protocol = Path::new("data-plane/protocol");
-    messages::write(&schemas, &protocol.join("src/messages"), &mut output)?;
-    api_keys::write(&schemas, &protocol.join("src/api_key.rs"), &mut output)?;
-    samples::write(&schemas, &protocol.join("tests/wire/samples"), &mut output)?;
-    fleet::write(&root, &mut output)?;
-    output.format()?;
-
-    let owned_directories = [protocol.join("src/messages"), protocol.join("tests/wire/samples")];
     if !check {
-        output.write(&root, &owned_directories)?;
+        let output = generate()?;
+        output.write(&repository_root()?, &owned_directories())?;
         println!("codegen: {} files are written", output.len());
         return Ok(());
     }
-    let stale = output.stale_files(&root, &owned_directories)?;
+    let stale = stale_files()?;
     if stale.is_empty() {
-        println!("codegen: {} files are current", output.len());
+        println!("codegen: all files are current");
         return Ok(());
     }
     let list = stale.iter().map(|path| path.display().to_string()).collect::<Vec<_>>().join(", ");
     bail!("generated files are stale, run `cargo xtask codegen` and commit: {list}")
+}
+
+/// The generated files that differ from what is committed.
+pub fn stale_files() -> Result<Vec<PathBuf>> {
+    generate()?.stale_files(&repository_root()?, &owned_directories())
+}
+
+fn generate() -> Result<Output> {
+    let mut output = Output::default();
+    let schemas = jar::read_schemas(KAFKA_VERSION)?;
+    messages::write(&schemas, Path::new(MESSAGES), &mut output)?;
+    api_keys::write(&schemas, Path::new(API_KEYS), &mut output)?;
+    samples::write(&schemas, Path::new(SAMPLES), &mut output)?;
+    fleet::write(&repository_root()?, &mut output)?;
+    output.format()?;
+    Ok(output)
+}
+
+/// Directories that hold generated files only.
+fn owned_directories() -> [PathBuf; 2] {
+    [MESSAGES.into(), SAMPLES.into()]
 }
 
 fn repository_root() -> Result<PathBuf> {

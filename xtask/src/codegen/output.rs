@@ -76,7 +76,14 @@ impl Output {
 
 fn rustfmt(source: &str) -> Result<String> {
     let mut child = Command::new("rustfmt")
-        .args(["--edition", "2024", "--config", "max_width=120,use_small_heuristics=Max,use_field_init_shorthand=true", "--emit", "stdout"])
+        .args([
+            "--edition",
+            "2024",
+            "--config",
+            "max_width=120,use_small_heuristics=Max,use_field_init_shorthand=true",
+            "--emit",
+            "stdout",
+        ])
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
         .spawn()
