@@ -5,9 +5,12 @@ use crate::context::Context;
 use crate::need::Need;
 use crate::outcome::Outcome;
 
+mod franz_go;
 mod java;
 mod kcat;
+mod python;
 mod tweets;
+mod wire;
 
 /// One suite: what it needs and how to run it.
 #[derive(Debug, Clone, Copy)]
@@ -19,4 +22,4 @@ pub struct Suite {
 }
 
 /// In the order in which they run: the quick and telling ones first.
-pub const SUITES: &[Suite] = &[tweets::SUITE, java::SUITE, kcat::SUITE];
+pub const SUITES: &[Suite] = &[tweets::SUITE, wire::SUITE, java::SUITE, kcat::SUITE, python::CONFLUENT_KAFKA, python::KAFKA_PYTHON, franz_go::FRANZ_GO, franz_go::KGO];

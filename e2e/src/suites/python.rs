@@ -1,0 +1,52 @@
+//! The Python clients from PyPI, in a virtual environment of their own outside of the repository.
+use std::path::PathBuf;
+use std::process::Command;
+use std::time::Duration;
+
+use anyhow::Result;
+
+use super::Suite;
+use crate::context::Context;
+use crate::need;
+use crate::outcome::Outcome;
+
+pub const CONFLUENT_KAFKA: Suite = Suite {
+    name: "confluent-kafka",
+    about: "confluent-kafka for Python (librdkafka 2.16)",
+    needs: &[need::PYTHON],
+    run: |context| run(context, "confluent-kafka", "confluent_kafka_checks.py"),
+};
+
+pub const KAFKA_PYTHON: Suite = Suite {
+    name: "kafka-python",
+    about: "kafka-python: an implementation of the protocol in Python",
+    needs: &[need::PYTHON],
+    run: |context| run(context, "kafka-python", "kafka_python_checks.py"),
+};
+
+fn run(context: &Context, name: &str, script: &str) -> Result<Outcome> {
+    let python = virtual_environment(context)?;
+    let server = context.start_server()?;
+    let mut command = Command::new(python);
+    command.env("PYTHONDONTWRITEBYTECODE", "1").arg(context.e2e_dir("python").join(script));
+    server.access().set_environment(&mut command);
+    context.run_suite_program(name, &mut command, Duration::from_secs(600))
+}
+
+/// Makes the virtual environment once for each list of requirements; returns its interpreter.
+pub(super) fn virtual_environment(context: &Context) -> Result<PathBuf> {
+    let requirements = context.e2e_dir("python").join("requirements.txt");
+    let wanted = std::fs::read_to_string(&requirements)?;
+    let directory = context.cache_dir.join("python");
+    let (python, installed) = (directory.join("bin/python"), directory.join("installed.txt"));
+    if !python.is_file() || !std::fs::read_to_string(&installed).is_ok_and(|text| text == wanted) {
+        let limit = Duration::from_secs(600);
+        let mut create = Command::new("python3");
+        context.step("python3 -m venv", create.args(["-m", "venv", "--clear"]).arg(&directory), limit)?;
+        let mut install = Command::new(&python);
+        install.args(["-m", "pip", "install", "--quiet", "--disable-pip-version-check", "-r"]).arg(&requirements);
+        context.step("pip install", &mut install, limit)?;
+        std::fs::write(&installed, wanted)?;
+    }
+    Ok(python)
+}
