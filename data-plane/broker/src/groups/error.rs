@@ -1,5 +1,8 @@
 //! Why the coordinator refuses a request. Each reason is one of Kafka's error codes; `code` is the mapping.
 
+use std::error::Error;
+use std::fmt;
+
 use millstream_protocol::error_code::ErrorCode;
 
 /// Why the coordinator refuses a request.
@@ -84,5 +87,20 @@ impl GroupError {
             Self::FencedInstanceId => ErrorCode::FencedInstanceId,
             Self::GroupSubscribedToTopic => ErrorCode::GroupSubscribedToTopic,
         }
+    }
+}
+
+/// An error with its causes, for a log line.
+pub(super) struct ErrorChain<'a>(pub(super) &'a dyn Error);
+
+impl fmt::Display for ErrorChain<'_> {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(formatter, "{}", self.0)?;
+        let mut source = self.0.source();
+        while let Some(cause) = source {
+            write!(formatter, ": {cause}")?;
+            source = cause.source();
+        }
+        Ok(())
     }
 }

@@ -2,14 +2,32 @@
 
 use std::io;
 
+use millstream_log::{AppendError, CloseError, OpenError, ReadError, StorageError};
+use millstream_protocol::record_batch::{BatchError, BuildError};
+
 use super::record::{EncodedRecord, RecordError};
 
 /// Why a journal cannot be written or read.
 #[derive(Debug, thiserror::Error)]
 pub enum JournalError {
-    /// The disk says no.
-    #[error("the log of consumer groups cannot be used")]
-    Io(#[from] io::Error),
+    /// It cannot be opened.
+    #[error("cannot open the log of consumer groups")]
+    Open(#[from] OpenError),
+    /// Nothing can be added.
+    #[error("cannot append to the log of consumer groups")]
+    Append(#[from] AppendError),
+    /// The records do not fit into a batch.
+    #[error("cannot build a batch for the log of consumer groups")]
+    Build(#[from] BuildError),
+    /// Nothing can be read.
+    #[error("cannot read the log of consumer groups")]
+    Read(#[from] ReadError),
+    /// The file cannot be read.
+    #[error("cannot read a file of the log of consumer groups")]
+    ReadFile(#[source] io::Error),
+    /// What was read is not a batch.
+    #[error("the log of consumer groups holds a bad batch")]
+    Batch(#[from] BatchError),
     /// What was read is not a record.
     #[error("the log of consumer groups holds a bad record at offset {offset}")]
     Record {
@@ -19,12 +37,20 @@ pub enum JournalError {
         #[source]
         source: RecordError,
     },
-    /// The log itself refuses.
-    #[error("the log of consumer groups refuses: {reason}")]
-    Log {
-        /// Why, in the log's own words.
-        reason: String,
+    /// Records are gone that no snapshot holds.
+    #[error("the log of consumer groups starts at offset {first}, but records from {wanted} on are needed")]
+    Missing {
+        /// The first that is needed.
+        wanted: i64,
+        /// The first that is there.
+        first: i64,
     },
+    /// The log cannot be cut.
+    #[error("cannot cut the log of consumer groups")]
+    Cut(#[from] StorageError),
+    /// The log cannot be closed.
+    #[error("cannot close the log of consumer groups")]
+    Close(#[from] CloseError),
 }
 
 /// What replay hands over: offset, key, value.
@@ -33,18 +59,18 @@ pub type Visit<'a> = dyn FnMut(i64, &[u8], Option<&[u8]>) -> Result<(), JournalE
 /// An ordered log of records.
 ///
 /// - `append` is atomic: after a crash all of the records are there, or none.
-/// - What was appended survives the death of the process; `flush` makes it survive the loss of power.
-/// - An append that failed leaves no trace: a later replay does not see it, later appends are not hindered by it.
-/// - `discard_before` may keep more than it must.
+/// - What was appended survives the death of the process.
+/// - An append that failed leaves no trace: a later replay does not see it.
+/// - `discard_before` may keep more than it must, but nothing before an offset that `cut_point` returned.
 pub trait Journal: Send {
     /// Adds records at the end.
     fn append(&mut self, records: &[EncodedRecord], now_ms: i64) -> Result<(), JournalError>;
-    /// Hands over every record from `from` on, in order.
+    /// Hands over every record from `from` on, in order; fails if some of them are gone.
     fn replay(&self, from: i64, visit: &mut Visit<'_>) -> Result<(), JournalError>;
     /// The offset the next record will get.
     fn end_offset(&self) -> i64;
-    /// Makes everything survive the loss of power.
-    fn flush(&mut self) -> Result<(), JournalError>;
+    /// Makes the end a place at which the journal can be cut later, and says where that is.
+    fn cut_point(&mut self) -> Result<i64, JournalError>;
     /// Forgets records before an offset.
     fn discard_before(&mut self, offset: i64) -> Result<(), JournalError>;
     /// Ends the use in good order.
@@ -56,6 +82,8 @@ pub(super) mod memory {
     //! A journal in memory that outlives the shard and fails when told to.
 
     use std::sync::{Arc, Mutex, PoisonError};
+
+    use millstream_log::StorageError;
 
     use super::{EncodedRecord, Journal, JournalError, Visit};
 
@@ -96,7 +124,8 @@ pub(super) mod memory {
         fn append(&mut self, records: &[EncodedRecord], _now_ms: i64) -> Result<(), JournalError> {
             self.with(|shared| {
                 if shared.is_broken {
-                    return Err(std::io::Error::from(std::io::ErrorKind::StorageFull).into());
+                    let full = std::io::Error::from(std::io::ErrorKind::StorageFull);
+                    return Err(JournalError::Append(StorageError::DiskFull(full).into()));
                 }
                 shared.records.extend_from_slice(records);
                 Ok(())
@@ -105,6 +134,9 @@ pub(super) mod memory {
 
         fn replay(&self, from: i64, visit: &mut Visit<'_>) -> Result<(), JournalError> {
             let (first_offset, records) = self.with(|shared| (shared.first_offset, shared.records.clone()));
+            if from < first_offset {
+                return Err(JournalError::Missing { wanted: from, first: first_offset });
+            }
             for (index, record) in records.iter().enumerate() {
                 let offset = first_offset + index as i64;
                 if offset >= from {
@@ -118,8 +150,8 @@ pub(super) mod memory {
             self.with(|shared| shared.first_offset + shared.records.len() as i64)
         }
 
-        fn flush(&mut self) -> Result<(), JournalError> {
-            Ok(())
+        fn cut_point(&mut self) -> Result<i64, JournalError> {
+            Ok(self.end_offset())
         }
 
         fn discard_before(&mut self, offset: i64) -> Result<(), JournalError> {

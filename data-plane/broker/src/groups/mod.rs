@@ -5,8 +5,10 @@
 
 pub mod classic;
 pub mod config;
+pub mod coordinator;
 pub mod error;
 pub mod journal;
+pub mod log_journal;
 pub mod moment;
 pub mod offsets;
 pub mod record;

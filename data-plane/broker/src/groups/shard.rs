@@ -22,7 +22,7 @@ use tracing::{error, info};
 use super::classic::event::{Effects, Event, JoinRefused, Left, Reply, Token};
 use super::classic::group::{Group, State};
 use super::config::GroupConfig;
-use super::error::GroupError;
+use super::error::{ErrorChain, GroupError};
 use super::journal::{Journal, JournalError};
 use super::moment::Moment;
 use super::offsets::Offsets;
@@ -149,8 +149,8 @@ impl Shard {
     }
 
     /// Everything alive, ready to be written.
-    pub fn prepare_snapshot(&self) -> PendingSnapshot {
-        let next_offset = self.journal.end_offset();
+    pub fn prepare_snapshot(&mut self) -> Result<PendingSnapshot, JournalError> {
+        let next_offset = self.journal.cut_point()?;
         let mut builder = SnapshotBuilder::new(next_offset);
         for (tenant, groups) in &self.tenants {
             for (group_id, entry) in groups {
@@ -162,13 +162,13 @@ impl Shard {
                 }
             }
         }
-        PendingSnapshot {
+        Ok(PendingSnapshot {
             directory: self.directory.clone(),
             next_offset,
             records: self.records_since_snapshot,
             bytes: self.bytes_since_snapshot,
             contents: builder.finish(),
-        }
+        })
     }
 
     /// A snapshot is on disk: the journal before it is not needed any more.
@@ -188,7 +188,7 @@ impl Shard {
         self.tenants.clear();
         self.deadlines.clear();
         if let Err(error) = self.journal.close() {
-            error!(error = %Chain(&error), path = %self.directory.display(), "cannot close the log of consumer groups");
+            error!(error = %ErrorChain(&error), path = %self.directory.display(), "cannot close the log of consumer groups");
         }
         replies
     }
@@ -240,7 +240,7 @@ impl Shard {
             return Ok(());
         }
         if let Err(error) = self.journal.append(records, now.wall_ms) {
-            error!(error = %Chain(&error), path = %self.directory.display(), "cannot write the log of consumer groups");
+            error!(error = %ErrorChain(&error), path = %self.directory.display(), "cannot write the log of consumer groups");
             return Err(GroupError::CoordinatorNotAvailable);
         }
         self.records_since_snapshot += records.len() as u64;
@@ -290,21 +290,6 @@ impl Shard {
         let shards = usize::try_from(self.config.shards).unwrap_or(1).max(1);
         let groups = self.tenants.get(tenant).map_or(0, BTreeMap::len);
         groups < self.config.max_groups_per_tenant.div_ceil(shards)
-    }
-}
-
-/// An error with its causes, for a log line.
-struct Chain<'a>(&'a dyn std::error::Error);
-
-impl std::fmt::Display for Chain<'_> {
-    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(formatter, "{}", self.0)?;
-        let mut source = self.0.source();
-        while let Some(cause) = source {
-            write!(formatter, ": {cause}")?;
-            source = cause.source();
-        }
-        Ok(())
     }
 }
 

@@ -89,7 +89,9 @@ impl Shard {
             })?;
         }
         let (mut records_since_snapshot, mut bytes_since_snapshot) = (0, 0);
-        journal.replay(from, &mut |offset, key, value| {
+        let lost_its_end = journal.end_offset() < from;
+        let replay_from = if lost_its_end { journal.end_offset() } else { from };
+        journal.replay(replay_from, &mut |offset, key, value| {
             records_since_snapshot += 1;
             bytes_since_snapshot += (key.len() + value.map_or(0, <[u8]>::len)) as u64;
             let decoded = record::decode(key, value).map_err(|source| JournalError::Record { offset, source })?;
@@ -112,8 +114,8 @@ impl Shard {
         }
         // The journal lost its end, as it may with the power, but the snapshot knows better. New records get offsets
         // that the snapshot claims, so it must be written again before the first of them.
-        if shard.journal.end_offset() < from {
-            let pending = shard.prepare_snapshot();
+        if lost_its_end {
+            let pending = shard.prepare_snapshot()?;
             pending.write()?;
         }
         Ok(shard)

@@ -57,7 +57,7 @@ impl Scene {
     }
 
     fn snapshot(&mut self) {
-        let pending = self.shard.prepare_snapshot();
+        let pending = self.shard.prepare_snapshot().expect("a cut point");
         pending.write().expect("the snapshot is written");
         self.shard.on_snapshot_written(&pending).expect("the journal is cut");
     }
@@ -258,7 +258,7 @@ fn a_snapshot_takes_the_place_of_the_journal_before_it() {
 fn a_snapshot_whose_journal_was_not_cut_yet_is_no_problem() {
     let (mut scene, a) = (Scene::new(), tenant("a"));
     assert_eq!(scene.commit(&a, "g", "t", 1), Ok(()));
-    scene.shard.prepare_snapshot().write().expect("written");
+    scene.shard.prepare_snapshot().expect("a cut point").write().expect("written");
     assert_eq!(scene.commit(&a, "g", "t", 2), Ok(()));
     scene.restart();
     assert_eq!(scene.committed(&a, "g", "t"), Some(2));
