@@ -1,1 +1,22 @@
-//! Organizations, environments, clusters and keys: the REST API, its store, and the fleet protocol.
+//! The control plane: organizations, environments, clusters, service accounts and API keys, behind a REST API; and the
+//! fleet protocol, by which agents and brokers learn of them.
+//!
+//! Promises: what was answered with success is in the database; a Kafka key works at every live broker when its POST is
+//! answered. Opens no connection into a data plane: agents and brokers dial in.
+
+mod app;
+mod authentication;
+mod control_plane;
+mod domain;
+mod fleet;
+mod http;
+mod random;
+mod secrets;
+mod server;
+mod store;
+mod tasks;
+
+pub use control_plane::{BootstrapError, Bootstrapped, Config, ControlPlane, StartError};
+pub use http::router::openapi_document;
+pub use secrets::{SECRET_BYTES, SecretsError, SecretsSource};
+pub use store::{DatabaseUrl, OpenDatabaseError};

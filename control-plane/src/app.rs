@@ -1,0 +1,43 @@
+//! What the parts of one control-plane replica share. It only holds them: behaviour lives in the parts.
+
+use millstream_api::ids::PhysicalClusterId;
+use tokio::sync::Notify;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use crate::domain::timestamp::Clock;
+use crate::fleet::forwarders::Forwarders;
+use crate::fleet::propagation::Propagation;
+use crate::secrets::InstallationSecrets;
+use crate::store::Database;
+
+/// The parts of one replica.
+pub struct App {
+    /// The database.
+    pub database: Database,
+    /// Keys of this installation.
+    pub secrets: InstallationSecrets,
+    /// What agents present.
+    pub agent_token: String,
+    /// Where the time comes from.
+    pub clock: Clock,
+    /// Epoch of every config stream.
+    pub epoch: u64,
+    /// Tells this replica from others on the same database.
+    pub replica_id: String,
+    /// How clients reach the HTTP listener, without a slash at the end.
+    pub public_url: String,
+    /// How far brokers are.
+    pub propagation: Propagation,
+    /// Streams on which brokers take HTTP requests.
+    pub forwarders: Forwarders,
+    /// Wakes the background task.
+    pub driver_wake: Notify,
+    /// Wakes the agent streams when what is desired has changed.
+    pub shutdown: CancellationToken,
+    /// Owner of every spawned task.
+    pub tasks: TaskTracker,
+}
+
+/// Changes that were committed and must reach brokers.
+pub type Announced = Vec<(PhysicalClusterId, u64)>;

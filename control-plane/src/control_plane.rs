@@ -1,0 +1,217 @@
+//! Starting and stopping one replica.
+
+use std::net::{SocketAddr, TcpListener};
+use std::sync::Arc;
+
+use millstream_api::ids::{ApiKeyId, OrganizationId, UserId};
+use millstream_api::rest::iam::Secret;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+use tracing::info;
+
+use crate::app::App;
+use crate::domain::api_key::secret_from_random;
+use crate::domain::names;
+use crate::domain::timestamp::Clock;
+use crate::fleet::forwarders::Forwarders;
+use crate::fleet::propagation::Propagation;
+use crate::random::{self, RandomError};
+use crate::secrets::{InstallationSecrets, SecretsError, SecretsSource, same_secret};
+use crate::server::{Protocols, serve, tls_acceptor};
+use crate::store::error::StoreError;
+use crate::store::{Database, DatabaseUrl, OpenDatabaseError, api_keys, installation, organizations};
+use crate::{fleet, http, tasks};
+
+/// What one replica needs.
+pub struct Config {
+    /// Where the database is.
+    pub database: DatabaseUrl,
+    /// Where the public HTTP API listens.
+    pub http_listener: TcpListener,
+    /// Where agents and brokers dial in.
+    pub fleet_listener: TcpListener,
+    /// How clients reach the HTTP listener, such as `http://127.0.0.1:8080`.
+    pub public_url: String,
+    /// What agents present.
+    pub agent_token: String,
+    /// Where the installation's root secret comes from.
+    pub secrets: SecretsSource,
+    /// Certificate and key of both listeners; none for plain text.
+    pub tls: Option<Arc<rustls::ServerConfig>>,
+}
+
+/// Why a replica did not start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// The database cannot be opened.
+    #[error(transparent)]
+    Database(#[from] OpenDatabaseError),
+    /// The database failed after it was opened.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// The root secret is not to be had.
+    #[error(transparent)]
+    Secrets(#[from] SecretsError),
+    /// The database belongs to another root secret: no API key would verify.
+    #[error("the database was written with another installation secret: restore the secret that belongs to it")]
+    SecretsMismatch,
+    /// No randomness.
+    #[error(transparent)]
+    Random(#[from] RandomError),
+    /// An empty token would let anybody in.
+    #[error("the agent token must not be empty")]
+    EmptyAgentToken,
+    /// A listener cannot be used.
+    #[error("a listener cannot be used")]
+    Listener(#[source] std::io::Error),
+}
+
+/// Why an organization was not made.
+#[derive(Debug, thiserror::Error)]
+pub enum BootstrapError {
+    /// The name is not acceptable.
+    #[error("the organization's name {0}")]
+    Name(#[from] names::TextError),
+    /// The database failed. Nothing was stored.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// No randomness.
+    #[error(transparent)]
+    Random(#[from] RandomError),
+}
+
+/// A new organization and the key that opens it. The secret cannot be had again.
+#[derive(Debug, Clone)]
+pub struct Bootstrapped {
+    /// The organization.
+    pub organization_id: OrganizationId,
+    /// Its first user, who owns the key.
+    pub user_id: UserId,
+    /// A Cloud API key.
+    pub cloud_api_key: ApiKeyId,
+    /// Its secret.
+    pub cloud_api_secret: Secret,
+}
+
+/// One running replica.
+pub struct ControlPlane {
+    app: Arc<App>,
+    http_address: SocketAddr,
+    fleet_address: SocketAddr,
+}
+
+impl ControlPlane {
+    /// Opens the database and starts to serve. Must be called within a tokio runtime.
+    pub async fn start(config: Config) -> Result<Self, StartError> {
+        if config.agent_token.is_empty() {
+            return Err(StartError::EmptyAgentToken);
+        }
+        let http_address = config.http_listener.local_addr().map_err(StartError::Listener)?;
+        let fleet_address = config.fleet_listener.local_addr().map_err(StartError::Listener)?;
+        let http_listener = to_tokio(config.http_listener)?;
+        let fleet_listener = to_tokio(config.fleet_listener)?;
+        let database = Database::open(&config.database).await?;
+        let secrets = InstallationSecrets::load(&config.secrets)?;
+        let clock = Clock::system();
+        let epoch = load_epoch(&database, &secrets, clock).await?;
+        let app = Arc::new(App {
+            database,
+            secrets,
+            agent_token: config.agent_token,
+            clock,
+            epoch,
+            replica_id: uuid::Uuid::from_bytes(random::bytes()?).to_string(),
+            public_url: config.public_url.trim_end_matches('/').to_owned(),
+            propagation: Propagation::default(),
+            forwarders: Forwarders::default(),
+            driver_wake: tokio::sync::Notify::new(),
+            shutdown: CancellationToken::new(),
+            tasks: TaskTracker::new(),
+        });
+        app.tasks.spawn(tasks::driver::run(Arc::clone(&app)));
+        if let Some(pool) = app.database.shared_pool() {
+            app.tasks.spawn(tasks::notifications::run(Arc::clone(&app), pool.clone()));
+        }
+        let acceptor = |protocols| config.tls.as_ref().map(|tls| tls_acceptor(tls, protocols));
+        let shutdown = &app.shutdown;
+        let (http_tls, fleet_tls) = (acceptor(Protocols::Http), acceptor(Protocols::Grpc));
+        app.tasks.spawn(serve(http_listener, http_tls, http::router::router(&app), shutdown.clone()));
+        app.tasks.spawn(serve(fleet_listener, fleet_tls, fleet::service::routes(&app), shutdown.clone()));
+        info!(%http_address, %fleet_address, "control plane listens on {http_address}, for the fleet on {fleet_address}");
+        Ok(Self { app, http_address, fleet_address })
+    }
+
+    /// Where the public HTTP API listens.
+    pub fn http_address(&self) -> SocketAddr {
+        self.http_address
+    }
+
+    /// Where agents and brokers dial in.
+    pub fn fleet_address(&self) -> SocketAddr {
+        self.fleet_address
+    }
+
+    /// Makes an organization with a first user and a Cloud API key. Each call makes another one: the caller keeps the
+    /// answer, and calls this at the first start only.
+    pub async fn bootstrap(&self, organization_display_name: &str) -> Result<Bootstrapped, BootstrapError> {
+        names::check_display_name(organization_display_name)?;
+        let app = &self.app;
+        let now = app.clock.now();
+        let organization_id = OrganizationId(uuid::Builder::from_random_bytes(random::bytes()?).into_uuid());
+        let user_id = UserId::from_random(random::bytes()?);
+        let cloud_api_key = ApiKeyId::from_random(random::bytes()?);
+        let secret = secret_from_random(random::bytes()?);
+        let key = api_keys::ApiKey {
+            id: cloud_api_key.clone(),
+            owner_service_account_id: None,
+            owner_user_id: Some(user_id.clone()),
+            cluster_id: None,
+            environment_id: None,
+            physical_cluster_id: None,
+            display_name: "first key".into(),
+            description: String::new(),
+            secret_hmac: app.secrets.hash_api_key_secret(&cloud_api_key, &secret),
+            created_at: now.0,
+            updated_at: now.0,
+        };
+        let mut transaction = app.database.write().await?;
+        organizations::insert_with_first_user(
+            &mut transaction,
+            organization_id,
+            organization_display_name,
+            &user_id,
+            now,
+        )
+        .await?;
+        api_keys::insert_into_organization(&mut transaction, organization_id, &key).await?;
+        transaction.commit().await?;
+        Ok(Bootstrapped { organization_id, user_id, cloud_api_key, cloud_api_secret: Secret::new(secret) })
+    }
+
+    /// Stops: no new connections, requests in flight finish, the database is closed.
+    pub async fn shutdown(self) {
+        self.app.shutdown.cancel();
+        self.app.tasks.close();
+        self.app.tasks.wait().await;
+        self.app.database.close().await;
+    }
+}
+
+/// The epoch is the time at which the database was made: another database has another one.
+async fn load_epoch(database: &Database, secrets: &InstallationSecrets, clock: Clock) -> Result<u64, StartError> {
+    let now = clock.now();
+    let new_epoch = u64::try_from(now.0).unwrap_or(1).max(1);
+    let mut transaction = database.write().await?;
+    let check = secrets.check_value();
+    let installation = installation::load_or_create(&mut transaction, new_epoch, &check, now).await?;
+    transaction.commit().await?;
+    if !same_secret(&installation.secrets_check, &check) {
+        return Err(StartError::SecretsMismatch);
+    }
+    Ok(installation.epoch)
+}
+
+fn to_tokio(listener: TcpListener) -> Result<tokio::net::TcpListener, StartError> {
+    listener.set_nonblocking(true).map_err(StartError::Listener)?;
+    tokio::net::TcpListener::from_std(listener).map_err(StartError::Listener)
+}

@@ -1,0 +1,9 @@
+//! Decisions: pure functions and the types they speak of. Never reads a clock, a database or a network.
+
+pub mod api_key;
+pub mod cluster;
+pub mod crn;
+pub mod names;
+pub mod page;
+pub mod placement;
+pub mod timestamp;

@@ -1,0 +1,212 @@
+//! One agent's stream: what should exist goes out, what is observed comes back.
+//!
+//! Promises: each place that an agent serves has one shared physical cluster, made at its first hello and the same
+//! after every restart. An agent can report only on its own physical clusters.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::time::Duration;
+
+use millstream_api::fleet::{
+    AgentHeartbeat, AgentHello, AgentInstruction, AgentReport, DesiredPhysicalCluster, HEARTBEAT_INTERVAL_MS,
+    ObservedPhysicalCluster, Region, agent_instruction::Instruction, agent_report::Report,
+    observed_physical_cluster::Phase,
+};
+use millstream_api::ids::PhysicalClusterId;
+use tokio::sync::mpsc;
+use tokio::time::{MissedTickBehavior, interval};
+use tonic::{Status, Streaming};
+use tracing::{info, warn};
+
+use crate::app::App;
+use crate::random;
+use crate::store::error::StoreError;
+use crate::store::physical_clusters::{self, Observation, PhysicalCluster};
+
+/// Instructions that wait for an agent at most.
+pub const OUTGOING_INSTRUCTIONS: usize = 64;
+/// How long an agent may take to make room before it is cut.
+const SEND_TIMEOUT: Duration = Duration::from_secs(10);
+/// Characters of an agent's id at most.
+const MAX_AGENT_ID_CHARS: usize = 128;
+/// Places that one agent serves at most.
+const MAX_REGIONS: usize = 256;
+/// Characters of a message for people at most; longer ones are cut.
+const MAX_MESSAGE_CHARS: usize = 1_000;
+/// Characters of a bootstrap endpoint at most.
+const MAX_ENDPOINT_CHARS: usize = 300;
+/// Brokers of a shared physical cluster.
+const SHARED_BROKERS: u32 = 1;
+
+type Outgoing = mpsc::Sender<Result<AgentInstruction, Status>>;
+
+/// Serves one stream until it ends. The hello was already taken off it.
+pub async fn run(app: Arc<App>, hello: AgentHello, mut incoming: Streaming<AgentReport>, outgoing: Outgoing) {
+    let agent_id = hello.agent_id.clone();
+    info!(agent_id, version = hello.version, "agent {agent_id} connected");
+    if let Err(status) = serve(&app, &hello, &mut incoming, &outgoing).await {
+        info!(agent_id, "stream of agent {agent_id} ended: {}", status.message());
+        // The stream ends whether or not the agent still hears why.
+        let _ = outgoing.try_send(Err(status));
+    }
+}
+
+async fn serve(
+    app: &App,
+    hello: &AgentHello,
+    incoming: &mut Streaming<AgentReport>,
+    outgoing: &Outgoing,
+) -> Result<(), Status> {
+    let regions = check_hello(hello)?;
+    let clusters = ensure_physical_clusters(app, &hello.agent_id, &regions).await.map_err(store_status)?;
+    app.driver_wake.notify_one();
+    for cluster in &clusters {
+        send(outgoing, Instruction::Desired(desired(app, cluster))).await?;
+    }
+    let mut heartbeat = interval(Duration::from_millis(HEARTBEAT_INTERVAL_MS));
+    heartbeat.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    loop {
+        tokio::select! {
+            _ = app.shutdown.cancelled() => return Err(Status::unavailable("this replica is shutting down")),
+            _ = heartbeat.tick() => {
+                let server_time_ms = app.clock.now().as_millis();
+                send(outgoing, Instruction::Heartbeat(AgentHeartbeat { server_time_ms })).await?;
+            }
+            report = incoming.message() => match report {
+                Ok(Some(AgentReport { report: Some(Report::Observed(observed)) })) => {
+                    observe(app, &hello.agent_id, observed).await?;
+                }
+                // A second hello means nothing; an empty message may come from a newer agent.
+                Ok(Some(_)) => {}
+                Ok(None) | Err(_) => return Ok(()),
+            },
+        }
+    }
+}
+
+fn check_hello(hello: &AgentHello) -> Result<BTreeSet<(String, String)>, Status> {
+    let printable = |text: &str| text.bytes().all(|byte| byte.is_ascii_graphic());
+    let id_is_good =
+        !hello.agent_id.is_empty() && hello.agent_id.len() <= MAX_AGENT_ID_CHARS && printable(&hello.agent_id);
+    if !id_is_good {
+        return Err(Status::invalid_argument("agent_id must have 1 to 128 printable characters"));
+    }
+    if hello.regions.len() > MAX_REGIONS {
+        return Err(Status::invalid_argument("an agent serves at most 256 regions"));
+    }
+    if hello.regions.is_empty() {
+        return Ok(BTreeSet::from([(String::new(), String::new())]));
+    }
+    let region_is_good = |place: &Region| {
+        let cloud_is_good = matches!(place.cloud.as_str(), "AWS" | "GCP" | "AZURE");
+        cloud_is_good && crate::domain::names::check_region(&place.region).is_ok()
+    };
+    if !hello.regions.iter().all(region_is_good) {
+        return Err(Status::invalid_argument("each region needs a cloud (AWS, GCP, AZURE) and a region's name"));
+    }
+    Ok(hello.regions.iter().map(|place| (place.cloud.clone(), place.region.clone())).collect())
+}
+
+async fn ensure_physical_clusters(
+    app: &App,
+    agent_id: &str,
+    regions: &BTreeSet<(String, String)>,
+) -> Result<Vec<PhysicalCluster>, StoreError> {
+    let mut transaction = app.database.write().await?;
+    for (cloud, region) in regions {
+        let Ok(random) = random::bytes() else { continue };
+        let cluster = PhysicalCluster {
+            id: PhysicalClusterId::from_random(random),
+            cloud: cloud.clone(),
+            region: region.clone(),
+            generation: 1,
+        };
+        let is_new =
+            physical_clusters::insert_if_absent(&mut transaction, agent_id, &cluster, app.clock.now()).await?;
+        if is_new {
+            info!(physical_cluster = %cluster.id, agent_id, "created physical cluster {} on agent {agent_id}", cluster.id);
+        }
+    }
+    let clusters = physical_clusters::of_agent(&mut transaction, agent_id).await?;
+    transaction.commit().await?;
+    Ok(clusters)
+}
+
+fn desired(app: &App, cluster: &PhysicalCluster) -> DesiredPhysicalCluster {
+    DesiredPhysicalCluster {
+        physical_cluster_id: cluster.id.to_string(),
+        generation: u64::try_from(cluster.generation).unwrap_or(0),
+        deleted: false,
+        brokers: SHARED_BROKERS,
+        cloud: cluster.cloud.clone(),
+        region: cluster.region.clone(),
+        broker_token: app.secrets.broker_token(&cluster.id),
+    }
+}
+
+async fn observe(app: &App, agent_id: &str, observed: ObservedPhysicalCluster) -> Result<(), Status> {
+    let id: PhysicalClusterId = observed
+        .physical_cluster_id
+        .parse()
+        .map_err(|error: millstream_api::ids::ParseIdError| Status::invalid_argument(error.to_string()))?;
+    check_endpoint(&observed.kafka_bootstrap_endpoint)?;
+    let observation = Observation {
+        observed_generation: i64::try_from(observed.observed_generation).unwrap_or(i64::MAX),
+        phase: phase_text(observed.phase()),
+        message: observed.message.chars().filter(|character| *character != '\0').take(MAX_MESSAGE_CHARS).collect(),
+        kafka_bootstrap_endpoint: observed.kafka_bootstrap_endpoint,
+    };
+    match store_observation(app, agent_id, &id, &observation).await {
+        Ok(true) => app.driver_wake.notify_one(),
+        Ok(false) => warn!(agent_id, physical_cluster = %id, "an agent reported on what is not its own, or too late"),
+        // The agent reports again; its stream need not end.
+        Err(error) => warn!(error = &error as &dyn std::error::Error, "cannot store what an agent observed"),
+    }
+    Ok(())
+}
+
+async fn store_observation(
+    app: &App,
+    agent_id: &str,
+    id: &PhysicalClusterId,
+    observation: &Observation,
+) -> Result<bool, StoreError> {
+    let mut transaction = app.database.write().await?;
+    let changed = physical_clusters::observe(&mut transaction, agent_id, id, observation).await?;
+    transaction.commit().await?;
+    Ok(changed)
+}
+
+fn check_endpoint(endpoint: &str) -> Result<(), Status> {
+    if endpoint.is_empty() {
+        return Ok(());
+    }
+    let port_is_good = endpoint.rsplit_once(':').is_some_and(|(host, port)| !host.is_empty() && port.parse::<u16>().is_ok());
+    let printable = endpoint.len() <= MAX_ENDPOINT_CHARS && endpoint.bytes().all(|byte| byte.is_ascii_graphic());
+    if port_is_good && printable {
+        return Ok(());
+    }
+    Err(Status::invalid_argument("kafka_bootstrap_endpoint must be host:port"))
+}
+
+fn phase_text(phase: Phase) -> &'static str {
+    match phase {
+        Phase::Unspecified | Phase::Provisioning => "PROVISIONING",
+        Phase::Ready => "READY",
+        Phase::Failed => "FAILED",
+        Phase::Deleted => "DELETED",
+    }
+}
+
+async fn send(outgoing: &Outgoing, instruction: Instruction) -> Result<(), Status> {
+    let message = AgentInstruction { instruction: Some(instruction) };
+    outgoing
+        .send_timeout(Ok(message), SEND_TIMEOUT)
+        .await
+        .map_err(|_| Status::resource_exhausted("the agent does not keep up with the stream"))
+}
+
+fn store_status(error: StoreError) -> Status {
+    warn!(error = &error as &dyn std::error::Error, "the database failed while an agent connected");
+    Status::unavailable("the database failed: connect again")
+}

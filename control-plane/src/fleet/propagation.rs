@@ -1,0 +1,213 @@
+//! How far each connected broker is, and who waits for it.
+//!
+//! Promises: a commit wakes the streams of its physical cluster at once; an acknowledgement wakes everybody who waits
+//! for one. Holds no events: streams read them from the database. Forgets a broker when its stream ends.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use millstream_api::ids::PhysicalClusterId;
+use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
+
+/// Config streams of one physical cluster to one replica at most.
+pub const MAX_SESSIONS_PER_PHYSICAL_CLUSTER: usize = 1_000;
+
+/// Too many config streams.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("the physical cluster has {MAX_SESSIONS_PER_PHYSICAL_CLUSTER} config streams already")]
+pub struct TooManySessions;
+
+/// Progress of every broker connected to this replica.
+#[derive(Default)]
+pub struct Propagation {
+    shared: Arc<Shared>,
+}
+
+struct Shared {
+    shards: Mutex<HashMap<PhysicalClusterId, Shard>>,
+    progress: watch::Sender<u64>,
+}
+
+impl Default for Shared {
+    fn default() -> Self {
+        Self { shards: Mutex::default(), progress: watch::Sender::new(0) }
+    }
+}
+
+struct Shard {
+    committed: watch::Sender<u64>,
+    sessions: HashMap<u64, SessionState>,
+    next_session: u64,
+}
+
+impl Default for Shard {
+    fn default() -> Self {
+        Self { committed: watch::Sender::new(0), sessions: HashMap::new(), next_session: 0 }
+    }
+}
+
+struct SessionState {
+    broker_id: i32,
+    acknowledged: u64,
+    replaced: CancellationToken,
+}
+
+/// One connected broker; it is forgotten when this is dropped.
+pub struct Session {
+    shared: Arc<Shared>,
+    physical_cluster: PhysicalClusterId,
+    number: u64,
+    /// Cancelled when the same broker opens another stream.
+    pub replaced: CancellationToken,
+    /// The newest revision that this replica committed, as far as it knows.
+    pub commits: watch::Receiver<u64>,
+}
+
+impl Propagation {
+    /// Says that a revision was committed.
+    pub fn committed(&self, physical_cluster: &PhysicalClusterId, revision: u64) {
+        self.shared.with_shard(physical_cluster, |shard| {
+            shard.committed.send_if_modified(|newest| {
+                let newer = revision > *newest;
+                *newest = revision.max(*newest);
+                newer
+            });
+        });
+    }
+
+    /// Wakes the streams of a physical cluster without knowing which revision is new.
+    pub fn look_again(&self, physical_cluster: &PhysicalClusterId) {
+        self.shared.with_shard(physical_cluster, |shard| shard.committed.send_modify(|_| ()));
+    }
+
+    /// Takes in a broker whose image is at a revision. An older stream of the same broker is replaced.
+    pub fn join(
+        &self,
+        physical_cluster: &PhysicalClusterId,
+        broker_id: i32,
+        acknowledged: u64,
+    ) -> Result<Session, TooManySessions> {
+        self.shared.with_shard(physical_cluster, |shard| {
+            shard.sessions.retain(|_, other| {
+                let same_broker = other.broker_id == broker_id;
+                if same_broker {
+                    other.replaced.cancel();
+                }
+                !same_broker
+            });
+            if shard.sessions.len() >= MAX_SESSIONS_PER_PHYSICAL_CLUSTER {
+                return Err(TooManySessions);
+            }
+            let number = shard.next_session;
+            shard.next_session += 1;
+            let replaced = CancellationToken::new();
+            shard.sessions.insert(number, SessionState { broker_id, acknowledged, replaced: replaced.clone() });
+            Ok(Session {
+                shared: Arc::clone(&self.shared),
+                physical_cluster: physical_cluster.clone(),
+                number,
+                replaced,
+                commits: shard.committed.subscribe(),
+            })
+        })
+    }
+
+    /// The lowest revision among the connected brokers; none if no broker is connected.
+    pub fn lowest(&self, physical_cluster: &PhysicalClusterId) -> Option<u64> {
+        let shards = self.shared.shards.lock().unwrap_or_else(PoisonError::into_inner);
+        shards.get(physical_cluster)?.sessions.values().map(|session| session.acknowledged).min()
+    }
+
+    /// The revision that one broker has acknowledged.
+    pub fn acknowledged_by(&self, session: &Session) -> u64 {
+        self.shared.with_shard(&session.physical_cluster, |shard| {
+            shard.sessions.get(&session.number).map_or(0, |state| state.acknowledged)
+        })
+    }
+
+    /// Changes whenever a broker acknowledged, came or left.
+    pub fn progress(&self) -> watch::Receiver<u64> {
+        self.shared.progress.subscribe()
+    }
+}
+
+impl Session {
+    /// Records an acknowledgement.
+    pub fn acknowledge(&self, revision: u64) {
+        self.shared.with_shard(&self.physical_cluster, |shard| {
+            if let Some(session) = shard.sessions.get_mut(&self.number) {
+                session.acknowledged = session.acknowledged.max(revision);
+            }
+        });
+        self.shared.progress.send_modify(|count| *count = count.wrapping_add(1));
+    }
+
+    /// Forgets what was acknowledged: the broker asked for a snapshot.
+    pub fn start_over(&self) {
+        self.shared.with_shard(&self.physical_cluster, |shard| {
+            if let Some(session) = shard.sessions.get_mut(&self.number) {
+                session.acknowledged = 0;
+            }
+        });
+    }
+}
+
+impl Drop for Session {
+    fn drop(&mut self) {
+        self.shared.with_shard(&self.physical_cluster, |shard| shard.sessions.remove(&self.number));
+        self.shared.progress.send_modify(|count| *count = count.wrapping_add(1));
+    }
+}
+
+impl Shared {
+    fn with_shard<T>(&self, physical_cluster: &PhysicalClusterId, act: impl FnOnce(&mut Shard) -> T) -> T {
+        let mut shards = self.shards.lock().unwrap_or_else(PoisonError::into_inner);
+        act(shards.entry(physical_cluster.clone()).or_default())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn physical_cluster() -> PhysicalClusterId {
+        "pkc-a".parse().expect("an id")
+    }
+
+    #[test]
+    fn the_lowest_acknowledgement_counts_and_a_broker_that_left_does_not() {
+        let propagation = Propagation::default();
+        assert_eq!(propagation.lowest(&physical_cluster()), None);
+        let one = propagation.join(&physical_cluster(), 1, 0).expect("room");
+        let two = propagation.join(&physical_cluster(), 2, 7).expect("room");
+        assert_eq!(propagation.lowest(&physical_cluster()), Some(0));
+        one.acknowledge(9);
+        assert_eq!(propagation.lowest(&physical_cluster()), Some(7));
+        drop(two);
+        assert_eq!(propagation.lowest(&physical_cluster()), Some(9));
+        drop(one);
+        assert_eq!(propagation.lowest(&physical_cluster()), None);
+    }
+
+    #[test]
+    fn a_second_stream_of_a_broker_replaces_the_first() {
+        let propagation = Propagation::default();
+        let first = propagation.join(&physical_cluster(), 1, 0).expect("room");
+        let second = propagation.join(&physical_cluster(), 1, 5).expect("room");
+        assert!(first.replaced.is_cancelled());
+        assert!(!second.replaced.is_cancelled());
+        first.acknowledge(3);
+        drop(first);
+        assert_eq!(propagation.lowest(&physical_cluster()), Some(5));
+    }
+
+    #[test]
+    fn a_late_report_of_an_older_commit_does_not_turn_the_head_back() {
+        let propagation = Propagation::default();
+        let session = propagation.join(&physical_cluster(), 1, 0).expect("room");
+        propagation.committed(&physical_cluster(), 5);
+        propagation.committed(&physical_cluster(), 4);
+        assert_eq!(*session.commits.borrow(), 5);
+    }
+}

@@ -1,0 +1,324 @@
+//! One broker's config stream: resume or snapshot, then contiguous deltas and heartbeats; acknowledgements come back.
+//!
+//! Promises: what is sent is a prefix of the log; a revision is never cut in two. While the database is away the stream
+//! stays open and goes on from where it was.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use millstream_api::fleet::{
+    BrokerHello, BrokerUpdate, ConfigEvent, ConfigUpdate, Delta, HEARTBEAT_INTERVAL_MS, Heartbeat, MAX_MESSAGE_BYTES, Nack,
+    Resume, broker_update, config_update::Update, nack,
+};
+use millstream_api::ids::PhysicalClusterId;
+use prost::Message as _;
+use tokio::sync::mpsc;
+use tokio::time::{MissedTickBehavior, interval};
+use tonic::{Status, Streaming};
+use tracing::{info, warn};
+
+use super::propagation::Session;
+use super::snapshot;
+use crate::app::App;
+use crate::store::error::StoreError;
+use crate::store::{broker_sessions, config_log};
+
+/// Messages that wait for a broker at most.
+pub const OUTGOING_MESSAGES: usize = 64;
+/// How long a broker may take to make room before it is cut.
+const SEND_TIMEOUT: Duration = Duration::from_secs(10);
+/// How often the log is looked at without being told, for changes made at other replicas.
+const POLL_INTERVAL: Duration = Duration::from_secs(1);
+/// Revisions in one delta at most.
+const MAX_DELTA_REVISIONS: u32 = 256;
+/// Bytes of a delta from which no further revision is added.
+const DELTA_BYTES: usize = MAX_MESSAGE_BYTES / 4;
+
+/// A message on its way out.
+pub struct Envelope(pub ConfigUpdate);
+
+/// The bounded queue towards one broker.
+pub struct Outgoing(pub mpsc::Sender<Result<ConfigUpdate, Status>>);
+
+impl Outgoing {
+    /// Queues a message; a broker that makes no room in time is cut.
+    pub async fn send(&self, message: impl Into<Envelope>) -> Result<(), StreamEnd> {
+        use mpsc::error::SendTimeoutError;
+        match self.0.send_timeout(Ok(message.into().0), SEND_TIMEOUT).await {
+            Ok(()) => Ok(()),
+            Err(SendTimeoutError::Closed(_)) => Err(StreamEnd::Closed),
+            Err(SendTimeoutError::Timeout(_)) => Err(StreamEnd::TooSlow),
+        }
+    }
+}
+
+/// Why a config stream ends.
+#[derive(Debug, thiserror::Error)]
+pub enum StreamEnd {
+    /// The broker went away.
+    #[error("the broker closed the stream")]
+    Closed,
+    /// The broker does not read.
+    #[error("the broker does not keep up with the stream")]
+    TooSlow,
+    /// The same broker opened another stream.
+    #[error("the broker opened another stream")]
+    Replaced,
+    /// This replica stops.
+    #[error("this replica is shutting down")]
+    Shutdown,
+    /// No such physical cluster.
+    #[error("the physical cluster does not exist")]
+    Unknown,
+    /// The database failed while the stream began.
+    #[error("the database failed")]
+    Store(#[from] StoreError),
+}
+
+impl StreamEnd {
+    fn status(&self) -> Option<Status> {
+        match self {
+            Self::Closed => None,
+            Self::TooSlow => Some(Status::resource_exhausted(self.to_string())),
+            Self::Replaced => Some(Status::aborted(self.to_string())),
+            Self::Shutdown | Self::Store(_) => Some(Status::unavailable(self.to_string())),
+            Self::Unknown => Some(Status::not_found(self.to_string())),
+        }
+    }
+}
+
+/// Serves one stream until it ends.
+pub async fn run(
+    app: Arc<App>,
+    physical_cluster: PhysicalClusterId,
+    hello: BrokerHello,
+    session: Session,
+    incoming: Streaming<BrokerUpdate>,
+    outgoing: mpsc::Sender<Result<ConfigUpdate, Status>>,
+) {
+    let broker_id = hello.broker_id;
+    info!(%physical_cluster, broker_id, "broker {broker_id} of {physical_cluster} opened its config stream");
+    let mut stream = Stream {
+        app: &app,
+        session_id: format!("{}/{}/{}", app.replica_id, physical_cluster, uuid::Uuid::new_v4()),
+        physical_cluster: &physical_cluster,
+        broker_id,
+        session,
+        incoming,
+        outgoing: Outgoing(outgoing),
+        sent: 0,
+    };
+    let end = match stream.serve(&hello).await {
+        Ok(never) => match never {},
+        Err(end) => end,
+    };
+    info!(%physical_cluster, broker_id, "config stream of broker {broker_id} of {physical_cluster} ended: {end}");
+    if let Some(status) = end.status() {
+        // The stream ends whether or not the broker still hears why.
+        let _ = stream.outgoing.0.try_send(Err(status));
+    }
+    stream.forget_session().await;
+}
+
+struct Stream<'a> {
+    app: &'a App,
+    session_id: String,
+    physical_cluster: &'a PhysicalClusterId,
+    broker_id: i32,
+    session: Session,
+    incoming: Streaming<BrokerUpdate>,
+    outgoing: Outgoing,
+    sent: u64,
+}
+
+enum Wake {
+    Commit,
+    Heartbeat,
+    Message(BrokerUpdate),
+}
+
+impl Stream<'_> {
+    async fn serve(&mut self, hello: &BrokerHello) -> Result<std::convert::Infallible, StreamEnd> {
+        self.begin(hello).await?;
+        let mut poll = interval(POLL_INTERVAL);
+        poll.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut heartbeat = interval(Duration::from_millis(HEARTBEAT_INTERVAL_MS));
+        heartbeat.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        loop {
+            let wake = tokio::select! {
+                _ = self.session.replaced.cancelled() => return Err(StreamEnd::Replaced),
+                _ = self.app.shutdown.cancelled() => return Err(StreamEnd::Shutdown),
+                changed = self.session.commits.changed() => match changed {
+                    Ok(()) => Wake::Commit,
+                    Err(_) => return Err(StreamEnd::Shutdown),
+                },
+                _ = poll.tick() => Wake::Commit,
+                _ = heartbeat.tick() => Wake::Heartbeat,
+                message = self.incoming.message() => match message {
+                    Ok(Some(message)) => Wake::Message(message),
+                    Ok(None) | Err(_) => return Err(StreamEnd::Closed),
+                },
+            };
+            match wake {
+                Wake::Commit => self.send_new_revisions().await?,
+                Wake::Heartbeat => self.send_heartbeat().await?,
+                Wake::Message(message) => self.take_in(message).await?,
+            }
+        }
+    }
+
+    async fn begin(&mut self, hello: &BrokerHello) -> Result<(), StreamEnd> {
+        let mut transaction = self.app.database.read().await?;
+        let state = config_log::state(&mut transaction, self.physical_cluster).await?.ok_or(StreamEnd::Unknown)?;
+        drop(transaction);
+        let may_resume = hello.epoch == self.app.epoch && state.can_resume_from(hello.revision);
+        if !may_resume {
+            return self.send_snapshot().await;
+        }
+        self.outgoing.send(Update::Resume(Resume { epoch: self.app.epoch, revision: hello.revision })).await?;
+        self.sent = hello.revision;
+        self.acknowledge(hello.revision).await;
+        Ok(())
+    }
+
+    async fn send_snapshot(&mut self) -> Result<(), StreamEnd> {
+        self.session.start_over();
+        self.sent = snapshot::send(self.app, self.physical_cluster, &self.outgoing).await?;
+        Ok(())
+    }
+
+    async fn send_new_revisions(&mut self) -> Result<(), StreamEnd> {
+        loop {
+            let events = match self.read_events().await {
+                Ok(events) => events,
+                Err(error) => {
+                    warn!(error = &error as &dyn std::error::Error, "cannot read config events; trying again");
+                    return Ok(());
+                }
+            };
+            let Some(first) = events.first() else { return Ok(()) };
+            if first.revision != self.sent + 1 {
+                warn!(physical_cluster = %self.physical_cluster, "config log was trimmed behind a broker; sending a snapshot");
+                return self.send_snapshot().await;
+            }
+            for events in split_by_size(events) {
+                let to_revision = events.last().map_or(self.sent, |event| event.revision);
+                let delta = Delta { epoch: self.app.epoch, from_revision: self.sent, to_revision, events };
+                self.outgoing.send(Update::Delta(delta)).await?;
+                self.sent = to_revision;
+            }
+        }
+    }
+
+    async fn read_events(&self) -> Result<Vec<ConfigEvent>, StoreError> {
+        let mut transaction = self.app.database.read().await?;
+        config_log::events_after(&mut transaction, self.physical_cluster, self.sent, MAX_DELTA_REVISIONS).await
+    }
+
+    async fn send_heartbeat(&mut self) -> Result<(), StreamEnd> {
+        self.record_session(self.app.propagation.acknowledged_by(&self.session)).await;
+        let head_revision = self.sent.max(*self.session.commits.borrow());
+        let heartbeat = Heartbeat { head_revision, server_time_ms: self.app.clock.now().as_millis() };
+        self.outgoing.send(Update::Heartbeat(heartbeat)).await
+    }
+
+    async fn take_in(&mut self, message: BrokerUpdate) -> Result<(), StreamEnd> {
+        match message.update {
+            Some(broker_update::Update::Ack(ack)) if ack.epoch == self.app.epoch && ack.revision <= self.sent => {
+                self.acknowledge(ack.revision).await;
+                Ok(())
+            }
+            Some(broker_update::Update::Ack(ack)) => {
+                warn!(revision = ack.revision, sent = self.sent, "a broker acknowledged what was never sent");
+                Ok(())
+            }
+            Some(broker_update::Update::Nack(nack)) => self.take_in_refusal(nack).await,
+            // A second hello means nothing; an empty message may come from a newer broker.
+            Some(broker_update::Update::Hello(_)) | None => Ok(()),
+        }
+    }
+
+    async fn take_in_refusal(&mut self, nack: Nack) -> Result<(), StreamEnd> {
+        let detail: String = nack.detail.chars().take(200).collect();
+        match nack.code() {
+            nack::Code::Gap => {
+                warn!(broker_id = self.broker_id, detail, "a broker found a gap; sending a snapshot");
+                self.send_snapshot().await
+            }
+            nack::Code::Invalid | nack::Code::Unspecified => {
+                warn!(broker_id = self.broker_id, revision = nack.revision, detail, "a broker did not understand an item");
+                Ok(())
+            }
+        }
+    }
+
+    async fn acknowledge(&self, revision: u64) {
+        // Others first: once waiters here wake up, the record must already be there for waiters elsewhere.
+        self.record_session(revision).await;
+        self.session.acknowledge(revision);
+    }
+
+    async fn record_session(&self, revision: u64) {
+        let Some(pool) = self.app.database.shared_pool() else { return };
+        let replica_id = &self.app.replica_id;
+        let recorded = broker_sessions::record(
+            pool,
+            &self.session_id,
+            replica_id,
+            self.physical_cluster,
+            self.broker_id,
+            revision,
+        );
+        if let Err(error) = recorded.await {
+            warn!(error = &error as &dyn std::error::Error, "cannot record how far a broker is");
+        }
+    }
+
+    async fn forget_session(&self) {
+        let Some(pool) = self.app.database.shared_pool() else { return };
+        if let Err(error) = broker_sessions::remove(pool, &self.session_id).await {
+            // Harmless: it expires by itself.
+            warn!(error = &error as &dyn std::error::Error, "cannot remove the record of a broker that left");
+        }
+    }
+}
+
+/// Cuts a list of events into deltas of bounded size, between revisions only.
+fn split_by_size(events: Vec<ConfigEvent>) -> Vec<Vec<ConfigEvent>> {
+    let mut deltas = Vec::new();
+    let (mut delta, mut bytes): (Vec<ConfigEvent>, usize) = (Vec::new(), 0);
+    for event in events {
+        let next_revision = delta.last().is_some_and(|last| last.revision != event.revision);
+        if next_revision && bytes >= DELTA_BYTES {
+            deltas.push(std::mem::take(&mut delta));
+            bytes = 0;
+        }
+        bytes += event.encoded_len();
+        delta.push(event);
+    }
+    if !delta.is_empty() {
+        deltas.push(delta);
+    }
+    deltas
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::store::shard;
+
+    #[test]
+    fn a_long_list_of_events_is_cut_between_revisions_only() {
+        let big = |revision| ConfigEvent {
+            revision,
+            change: Some(shard::upsert_api_key(millstream_api::fleet::ApiKey {
+                principal: "x".repeat(DELTA_BYTES / 2),
+                ..Default::default()
+            })),
+        };
+        let deltas = split_by_size(vec![big(1), big(1), big(1), big(2), big(3), big(4)]);
+        let revisions: Vec<Vec<u64>> =
+            deltas.iter().map(|delta| delta.iter().map(|event| event.revision).collect()).collect();
+        assert_eq!(revisions, [vec![1, 1, 1], vec![2, 3], vec![4]]);
+    }
+}

@@ -1,0 +1,149 @@
+//! `POST /iam/v2/api-keys`. Answered once every live broker knows the key, so that its first use succeeds.
+
+use std::sync::Arc;
+
+use axum::extract::State;
+use axum::response::Response;
+use millstream_api::ids::{ApiKeyId, LogicalClusterId, ServiceAccountId, UserId};
+use millstream_api::rest::envelope::ReferenceInput;
+use millstream_api::rest::iam::{ApiKey, CLOUD_RESOURCE_ID, CLOUD_RESOURCE_KIND, CreateApiKey, Secret};
+
+use super::{check_texts, render};
+use crate::app::{Announced, App};
+use crate::domain::api_key::{MAX_KEYS_PER_CLUSTER, secret_from_random};
+use crate::fleet::wait;
+use crate::http::answers::accepted;
+use crate::http::body::JsonBody;
+use crate::http::caller::Caller;
+use crate::http::error::ApiError;
+use crate::http::idempotency::{self, Idempotency};
+use crate::random;
+use crate::store::api_keys::{self, ApiKey as Row};
+use crate::store::error::StoreError;
+use crate::store::logical_clusters::{self, LogicalCluster};
+use crate::store::{Transaction, config_log, organizations, service_accounts, shard};
+
+/// Creates an API key. The answer is the only one that shows the secret.
+#[utoipa::path(post, path = "/iam/v2/api-keys", operation_id = "createIamV2ApiKey", tag = "API keys",
+    request_body = CreateApiKey, responses((status = 202, body = ApiKey)))]
+pub async fn handle(
+    State(app): State<Arc<App>>,
+    caller: Caller,
+    idempotency: Idempotency,
+    body: JsonBody<CreateApiKey>,
+) -> Result<Response, ApiError> {
+    let spec = &body.value.spec;
+    let display_name = spec.display_name.clone().unwrap_or_default();
+    let description = spec.description.clone().unwrap_or_default();
+    check_texts(&display_name, &description)?;
+    let owner = parse_owner(&spec.owner)?;
+    let cluster_id = parse_resource(spec.resource.as_ref())?;
+
+    let mut transaction = app.database.write().await?;
+    if let Some(id) = idempotency.find(&mut transaction, &caller, &body.bytes).await? {
+        let id = id.parse().map_err(|_| ApiError::internal())?;
+        let row = api_keys::get(&mut transaction, &caller.scope, &id).await?.ok_or_else(idempotency::gone)?;
+        let secret = secret_from_random(idempotency.secret_bytes(&app, &id)?);
+        return Ok(answer(&app, &caller, &row, secret));
+    }
+    check_owner(&mut transaction, &caller, &owner).await?;
+    let cluster = load_cluster(&mut transaction, &caller, cluster_id.as_ref()).await?;
+
+    let id = ApiKeyId::from_random(random::bytes()?);
+    let secret = secret_from_random(idempotency.secret_bytes(&app, &id)?);
+    let now = app.clock.now();
+    let (owner_service_account_id, owner_user_id) = owner.into_columns();
+    let row = Row {
+        secret_hmac: app.secrets.hash_api_key_secret(&id, &secret),
+        id,
+        owner_service_account_id,
+        owner_user_id,
+        cluster_id,
+        environment_id: cluster.as_ref().map(|cluster| cluster.environment_id.clone()),
+        physical_cluster_id: cluster.and_then(|cluster| cluster.physical_cluster_id),
+        display_name,
+        description,
+        created_at: now.0,
+        updated_at: now.0,
+    };
+    idempotency.remember(&app, &mut transaction, &caller, &body.bytes, row.id.as_str()).await?;
+    let mut announced = Announced::new();
+    if let (Some(physical_cluster), Some(item)) = (&row.physical_cluster_id, row.config_item()) {
+        let changes = vec![shard::upsert_api_key(item)];
+        let revision = config_log::append(&mut transaction, physical_cluster, changes, now).await?;
+        announced.push((physical_cluster.clone(), revision));
+    }
+    api_keys::insert(&mut transaction, &caller.scope, &row).await.map_err(|error| match error {
+        // The owner went in the same moment.
+        StoreError::BrokenReference => ApiError::not_found().at("/spec/owner/id"),
+        other => other.into(),
+    })?;
+    transaction.commit().await?;
+    wait::announce(&app, &announced).await;
+    Ok(answer(&app, &caller, &row, secret))
+}
+
+fn answer(app: &App, caller: &Caller, row: &Row, secret: String) -> Response {
+    let answer = render(app, caller.scope.organization_id(), row, Some(Secret::new(secret)));
+    accepted(&answer.metadata, &answer)
+}
+
+enum Owner {
+    ServiceAccount(ServiceAccountId),
+    User(UserId),
+}
+
+impl Owner {
+    fn into_columns(self) -> (Option<ServiceAccountId>, Option<UserId>) {
+        match self {
+            Self::ServiceAccount(id) => (Some(id), None),
+            Self::User(id) => (None, Some(id)),
+        }
+    }
+}
+
+fn parse_owner(owner: &ReferenceInput) -> Result<Owner, ApiError> {
+    let service_account = owner.id.parse().map(Owner::ServiceAccount);
+    let owner = service_account.or_else(|_| owner.id.parse().map(Owner::User));
+    owner.map_err(|_| ApiError::not_found().at("/spec/owner/id"))
+}
+
+/// The cluster that the key is for; none for a Cloud key.
+fn parse_resource(resource: Option<&ReferenceInput>) -> Result<Option<LogicalClusterId>, ApiError> {
+    let Some(resource) = resource else { return Ok(None) };
+    let kind = resource.kind.as_deref().unwrap_or("");
+    if resource.id == CLOUD_RESOURCE_ID || kind == CLOUD_RESOURCE_KIND {
+        return Ok(None);
+    }
+    if !matches!(kind, "" | "Cluster") {
+        let detail = "spec.resource.kind is not offered by this service: use Cluster, or leave spec.resource out";
+        return Err(ApiError::unprocessable(detail).at("/spec/resource/kind"));
+    }
+    resource.id.parse().map(Some).map_err(|_| ApiError::not_found().at("/spec/resource/id"))
+}
+
+async fn check_owner(transaction: &mut Transaction, caller: &Caller, owner: &Owner) -> Result<(), ApiError> {
+    let known = match owner {
+        Owner::ServiceAccount(id) => {
+            service_accounts::get_and_keep(transaction, &caller.scope, id).await?.is_some()
+        }
+        Owner::User(id) => organizations::has_user(transaction, &caller.scope, id).await?,
+    };
+    if known { Ok(()) } else { Err(ApiError::not_found().at("/spec/owner/id")) }
+}
+
+async fn load_cluster(
+    transaction: &mut Transaction,
+    caller: &Caller,
+    id: Option<&LogicalClusterId>,
+) -> Result<Option<LogicalCluster>, ApiError> {
+    let Some(id) = id else { return Ok(None) };
+    let cluster = logical_clusters::get_and_keep(transaction, &caller.scope, id).await?;
+    let cluster = cluster.ok_or_else(|| ApiError::not_found().at("/spec/resource/id"))?;
+    let keys = api_keys::count_of_cluster(transaction, &caller.scope, id).await?;
+    if keys >= MAX_KEYS_PER_CLUSTER {
+        let detail = format!("the cluster has {keys} API keys, the most it can have: delete some first");
+        return Err(ApiError::quota_exceeded(detail).at("/spec/resource/id"));
+    }
+    Ok(Some(cluster))
+}

@@ -1,0 +1,40 @@
+//! `DELETE /iam/v2/api-keys/{id}`. Answered once every live broker refuses the key.
+
+use std::sync::Arc;
+
+use axum::extract::State;
+use axum::http::StatusCode;
+use millstream_api::ids::ApiKeyId;
+
+use crate::app::{Announced, App};
+use crate::fleet::wait;
+use crate::http::caller::Caller;
+use crate::http::error::ApiError;
+use crate::http::path::PathId;
+use crate::store::{api_keys, config_log, shard};
+
+/// Deletes an API key. Connections that use it are closed.
+#[utoipa::path(delete, path = "/iam/v2/api-keys/{id}", operation_id = "deleteIamV2ApiKey", tag = "API keys",
+    params(("id" = String, Path, description = "16 upper-case letters or digits")),
+    responses((status = 204, description = "Deleted")))]
+pub async fn handle(
+    State(app): State<Arc<App>>,
+    caller: Caller,
+    PathId(id): PathId<ApiKeyId>,
+) -> Result<StatusCode, ApiError> {
+    let mut transaction = app.database.write().await?;
+    let row = api_keys::get(&mut transaction, &caller.scope, &id).await?.ok_or_else(ApiError::not_found)?;
+    let deleted = api_keys::delete(&mut transaction, &caller.scope, &id).await?;
+    if !deleted {
+        return Err(ApiError::not_found());
+    }
+    let mut announced = Announced::new();
+    if let Some(physical_cluster) = row.physical_cluster_id {
+        let changes = vec![shard::delete_api_key(&id)];
+        let revision = config_log::append(&mut transaction, &physical_cluster, changes, app.clock.now()).await?;
+        announced.push((physical_cluster, revision));
+    }
+    transaction.commit().await?;
+    wait::announce(&app, &announced).await;
+    Ok(StatusCode::NO_CONTENT)
+}

@@ -1,0 +1,29 @@
+//! `GET /iam/v2/api-keys/{id}`.
+
+use std::sync::Arc;
+
+use axum::Json;
+use axum::extract::State;
+use millstream_api::ids::ApiKeyId;
+use millstream_api::rest::iam::ApiKey;
+
+use super::render;
+use crate::app::App;
+use crate::http::caller::Caller;
+use crate::http::error::ApiError;
+use crate::http::path::PathId;
+use crate::store::api_keys;
+
+/// Reads an API key, without its secret.
+#[utoipa::path(get, path = "/iam/v2/api-keys/{id}", operation_id = "getIamV2ApiKey", tag = "API keys",
+    params(("id" = String, Path, description = "16 upper-case letters or digits")),
+    responses((status = 200, body = ApiKey)))]
+pub async fn handle(
+    State(app): State<Arc<App>>,
+    caller: Caller,
+    PathId(id): PathId<ApiKeyId>,
+) -> Result<Json<ApiKey>, ApiError> {
+    let mut transaction = app.database.read().await?;
+    let row = api_keys::get(&mut transaction, &caller.scope, &id).await?.ok_or_else(ApiError::not_found)?;
+    Ok(Json(render(&app, caller.scope.organization_id(), &row, None)))
+}

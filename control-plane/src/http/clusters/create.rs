@@ -1,0 +1,102 @@
+//! `POST /cmk/v2/clusters`.
+
+use std::sync::Arc;
+
+use axum::extract::State;
+use axum::response::Response;
+use millstream_api::ids::{EnvironmentId, LogicalClusterId};
+use millstream_api::rest::cmk::{Cluster, CreateCluster, CreateClusterSpec};
+
+use super::{check_name, name_is_taken, render, to_text};
+use crate::app::App;
+use crate::domain::cluster::check_kind;
+use crate::domain::names;
+use crate::domain::placement::{Placement, place};
+use crate::http::answers::accepted;
+use crate::http::body::JsonBody;
+use crate::http::caller::Caller;
+use crate::http::error::ApiError;
+use crate::http::idempotency::{self, Idempotency};
+use crate::random;
+use crate::store::logical_clusters::{self, LogicalCluster as Row, PROVISIONING};
+use crate::store::{Transaction, config_log, environments, physical_clusters, shard};
+
+/// Creates a Kafka cluster.
+#[utoipa::path(post, path = "/cmk/v2/clusters", operation_id = "createCmkV2Cluster", tag = "Clusters",
+    request_body = CreateCluster, responses((status = 202, body = Cluster)))]
+pub async fn handle(
+    State(app): State<Arc<App>>,
+    caller: Caller,
+    idempotency: Idempotency,
+    body: JsonBody<CreateCluster>,
+) -> Result<Response, ApiError> {
+    let spec = &body.value.spec;
+    check_spec(spec)?;
+    let unknown_environment = || ApiError::not_found().at("/spec/environment/id");
+    let environment_id: EnvironmentId = spec.environment.id.parse().map_err(|_| unknown_environment())?;
+    let organization = caller.scope.organization_id();
+
+    let mut transaction = app.database.write().await?;
+    if let Some(id) = idempotency.find(&mut transaction, &caller, &body.bytes).await? {
+        let id = id.parse().map_err(|_| ApiError::internal())?;
+        let row = logical_clusters::get(&mut transaction, &caller.scope, &id).await?.ok_or_else(idempotency::gone)?;
+        let answer = render(&app, organization, &row)?;
+        return Ok(accepted(&answer.metadata, &answer));
+    }
+    let environment = environments::get_and_keep(&mut transaction, &caller.scope, &environment_id).await?;
+    environment.ok_or_else(unknown_environment)?;
+
+    let now = app.clock.now();
+    let mut row = Row {
+        id: LogicalClusterId::from_random(random::bytes()?),
+        environment_id,
+        display_name: spec.display_name.clone(),
+        availability: to_text(&spec.availability)?,
+        cloud: to_text(&spec.cloud)?,
+        region: spec.region.clone(),
+        kind: spec.config.kind.as_str().to_owned(),
+        phase: PROVISIONING.to_owned(),
+        physical_cluster_id: None,
+        kafka_bootstrap_endpoint: String::new(),
+        created_at: now.0,
+        updated_at: now.0,
+    };
+    idempotency.remember(&app, &mut transaction, &caller, &body.bytes, row.id.as_str()).await?;
+    choose_physical_cluster(&mut transaction, &mut row).await?;
+    let mut revision = 0;
+    if let Some(physical_cluster) = &row.physical_cluster_id {
+        let changes = vec![shard::upsert_logical_cluster(row.config_item(organization))];
+        revision = config_log::append(&mut transaction, physical_cluster, changes, now).await?;
+    }
+    logical_clusters::insert(&mut transaction, &caller.scope, &row, revision).await.map_err(name_is_taken)?;
+    transaction.commit().await?;
+    if let Some(physical_cluster) = &row.physical_cluster_id {
+        app.propagation.committed(physical_cluster, revision);
+    }
+    app.driver_wake.notify_one();
+    let answer = render(&app, organization, &row)?;
+    Ok(accepted(&answer.metadata, &answer))
+}
+
+fn check_spec(spec: &CreateClusterSpec) -> Result<(), ApiError> {
+    check_name(&spec.display_name)?;
+    names::check_region(&spec.region)
+        .map_err(|error| ApiError::bad_request(format!("spec.region {error}")).at("/spec/region"))?;
+    Ok(check_kind(spec.config.kind)?)
+}
+
+async fn choose_physical_cluster(transaction: &mut Transaction, row: &mut Row) -> Result<(), ApiError> {
+    let candidates = physical_clusters::candidates(transaction).await?;
+    match place(&row.cloud, &row.region, &candidates) {
+        Placement::On(physical_cluster) => {
+            row.kafka_bootstrap_endpoint = physical_clusters::bootstrap_endpoint(transaction, &physical_cluster).await?;
+            row.physical_cluster_id = Some(physical_cluster);
+            Ok(())
+        }
+        Placement::Wait => Ok(()),
+        Placement::NotServed { served } => {
+            let detail = format!("spec.region is not served in spec.cloud: use one of {}", served.join(", "));
+            Err(ApiError::unprocessable(detail).at("/spec/region"))
+        }
+    }
+}

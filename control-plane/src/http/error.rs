@@ -1,0 +1,172 @@
+//! Errors of the control plane's paths, in the form that clients parse.
+
+use axum::http::{HeaderValue, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use millstream_api::rest::errors::{ErrorBody, ErrorItem, ErrorSource};
+use tracing::error;
+
+use crate::authentication::AuthenticationError;
+use crate::random::RandomError;
+use crate::store::error::StoreError;
+
+/// An answer with a status of 400 and above. The request id is filled in on the way out.
+#[derive(Debug, Clone)]
+pub struct ApiError {
+    status: StatusCode,
+    code: &'static str,
+    title: &'static str,
+    detail: String,
+    source: ErrorSource,
+    retry_after_seconds: Option<u32>,
+}
+
+impl ApiError {
+    fn new(status: StatusCode, code: &'static str, title: &'static str, detail: impl Into<String>) -> Self {
+        Self { status, code, title, detail: detail.into(), source: ErrorSource::default(), retry_after_seconds: None }
+    }
+
+    /// 400: the request cannot be understood or a field is unacceptable.
+    pub fn bad_request(detail: impl Into<String>) -> Self {
+        Self::new(StatusCode::BAD_REQUEST, "invalid_request", "Bad Request", detail)
+    }
+
+    /// 400: a query parameter is missing or wrong.
+    pub fn bad_parameter(parameter: &str, detail: impl Into<String>) -> Self {
+        let mut error = Self::new(StatusCode::BAD_REQUEST, "invalid_filter", "Bad Request", detail);
+        error.source.parameter = Some(parameter.to_owned());
+        error
+    }
+
+    /// 401: missing or wrong credentials.
+    pub fn unauthenticated(detail: impl Into<String>) -> Self {
+        Self::new(StatusCode::UNAUTHORIZED, "user_unauthenticated", "Authentication failed", detail)
+    }
+
+    /// 402: a limit is reached.
+    pub fn quota_exceeded(detail: impl Into<String>) -> Self {
+        Self::new(StatusCode::PAYMENT_REQUIRED, "quota_exceeded", "Quota exceeded", detail)
+    }
+
+    /// 404: the object does not exist for this caller.
+    pub fn not_found() -> Self {
+        Self::new(StatusCode::NOT_FOUND, "resource_not_found", "Not Found", "the resource does not exist")
+    }
+
+    /// 404: no operation has this path.
+    pub fn unknown_path() -> Self {
+        Self::new(StatusCode::NOT_FOUND, "path_not_found", "Not Found", "no operation has this path: see /openapi.json")
+    }
+
+    /// 405: the path has other methods.
+    pub fn unknown_method() -> Self {
+        let detail = "the path does not have this method: see /openapi.json";
+        Self::new(StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed", "Method Not Allowed", detail)
+    }
+
+    /// 409: something of the same name exists.
+    pub fn already_exists(detail: impl Into<String>) -> Self {
+        Self::new(StatusCode::CONFLICT, "resource_already_exists", "Conflict", detail)
+    }
+
+    /// 409: the present state does not allow it.
+    pub fn conflict(detail: impl Into<String>) -> Self {
+        Self::new(StatusCode::CONFLICT, "invalid_state", "Conflict", detail)
+    }
+
+    /// 422: each field is fine, but the whole is not offered or not possible.
+    pub fn unprocessable(detail: impl Into<String>) -> Self {
+        Self::new(StatusCode::UNPROCESSABLE_ENTITY, "invalid_configuration", "Unprocessable Entity", detail)
+    }
+
+    /// 500: a bug, or a damaged database. Nothing was stored.
+    pub fn internal() -> Self {
+        let detail = "the service failed to handle the request: give the request id to its operator";
+        Self::new(StatusCode::INTERNAL_SERVER_ERROR, "internal_error", "Internal Server Error", detail)
+    }
+
+    /// 503: the database is away. Nothing was stored.
+    pub fn unavailable() -> Self {
+        let detail = "the service is not available at the moment: try again shortly";
+        let mut error = Self::new(StatusCode::SERVICE_UNAVAILABLE, "service_unavailable", "Service Unavailable", detail);
+        error.retry_after_seconds = Some(1);
+        error
+    }
+
+    /// Names the field of the request body that is meant, as a JSON Pointer.
+    pub fn at(mut self, pointer: impl Into<String>) -> Self {
+        self.source.pointer = Some(pointer.into());
+        self
+    }
+
+    /// Says when to come back.
+    pub fn retry_after(mut self, seconds: u32) -> Self {
+        self.retry_after_seconds = Some(seconds);
+        self
+    }
+
+    /// The answer with the id of its request.
+    pub fn render(&self, request_id: &str) -> Response {
+        let item = ErrorItem {
+            id: request_id.to_owned(),
+            status: self.status.as_u16().to_string(),
+            code: self.code.to_owned(),
+            title: self.title.to_owned(),
+            detail: self.detail.clone(),
+            source: self.source.clone(),
+        };
+        let mut response = (self.status, axum::Json(ErrorBody { errors: vec![item] })).into_response();
+        if self.status == StatusCode::UNAUTHORIZED {
+            let challenge = HeaderValue::from_static(
+                "Basic realm=\"millstream\", error=\"invalid_key\", error_description=\"invalid API key\"",
+            );
+            response.headers_mut().insert(header::WWW_AUTHENTICATE, challenge);
+        }
+        if let Some(seconds) = self.retry_after_seconds {
+            response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(seconds));
+        }
+        response
+    }
+}
+
+impl IntoResponse for ApiError {
+    fn into_response(self) -> Response {
+        let mut response = self.status.into_response();
+        response.extensions_mut().insert(self);
+        response
+    }
+}
+
+impl From<StoreError> for ApiError {
+    fn from(error: StoreError) -> Self {
+        match error {
+            StoreError::Duplicate => Self::already_exists("a resource with the same unique value exists"),
+            StoreError::BrokenReference => Self::conflict("another request changed a related resource: try again"),
+            StoreError::Unavailable(_) => {
+                error!(error = &error as &dyn std::error::Error, "the database is not available");
+                Self::unavailable()
+            }
+            StoreError::Failed(_) => {
+                error!(error = &error as &dyn std::error::Error, "the database refused a statement");
+                Self::internal()
+            }
+        }
+    }
+}
+
+impl From<AuthenticationError> for ApiError {
+    fn from(error: AuthenticationError) -> Self {
+        match error {
+            // The words "invalid API key" tell a client in wide use that the resource is not gone.
+            AuthenticationError::Missing => Self::unauthenticated(format!("invalid API key: {error}")),
+            AuthenticationError::Invalid => Self::unauthenticated(error.to_string()),
+            AuthenticationError::Store(error) => error.into(),
+        }
+    }
+}
+
+impl From<RandomError> for ApiError {
+    fn from(error: RandomError) -> Self {
+        error!(error = &error as &dyn std::error::Error, "no randomness");
+        Self::internal()
+    }
+}

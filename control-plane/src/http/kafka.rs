@@ -1,0 +1,178 @@
+//! `/kafka/v3/…`: authenticated here, answered by a broker of the cluster.
+//!
+//! Promises: the tenant comes from the key (or, for a Cloud key, from a cluster of its own organization), never from
+//! the path alone. Errors have the form of kafka/v3. The path is passed on as it came.
+
+use std::sync::Arc;
+
+use axum::Json;
+use axum::extract::{Request, State};
+use axum::http::header::{AUTHORIZATION, CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE};
+use axum::http::{HeaderValue, StatusCode};
+use axum::response::{IntoResponse, Response};
+use millstream_api::fleet::{ForwardedRequest, HttpAnswer, MAX_FORWARDED_BODY_BYTES};
+use millstream_api::ids::{LogicalClusterId, PhysicalClusterId};
+use millstream_api::rest::errors::KafkaErrorBody;
+use tracing::error;
+
+use super::body::{ReadBodyError, read};
+use crate::app::App;
+use crate::authentication::{Authenticated, AuthenticationError, authenticate};
+use crate::domain::api_key::KeyScope;
+use crate::fleet::forwarders::ForwardError;
+use crate::store::error::StoreError;
+use crate::store::logical_clusters;
+
+/// Characters of path and query at most.
+const MAX_PATH_CHARS: usize = 8_192;
+/// Characters of a content type at most.
+const MAX_CONTENT_TYPE_CHARS: usize = 256;
+
+/// Answers a request through a broker.
+pub async fn handle(State(app): State<Arc<App>>, request: Request) -> Response {
+    match forward(&app, request).await {
+        Ok(response) => response,
+        Err(error) => error.into_response(),
+    }
+}
+
+async fn forward(app: &App, request: Request) -> Result<Response, KafkaError> {
+    let (parts, body) = request.into_parts();
+    let authorization = parts.headers.get(AUTHORIZATION).and_then(|value| value.to_str().ok());
+    let caller = authenticate(&app.database, &app.secrets, authorization).await?;
+    let named = cluster_in_path(parts.uri.path());
+    let (cluster, physical_cluster) = find_cluster(app, &caller, named).await?;
+
+    let path_and_query = parts.uri.path_and_query().map_or("", |path| path.as_str()).to_owned();
+    if path_and_query.len() > MAX_PATH_CHARS {
+        return Err(KafkaError::PathTooLong);
+    }
+    let content_type = parts.headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or("");
+    let body = read(body, MAX_FORWARDED_BODY_BYTES).await.map_err(KafkaError::Body)?;
+    let forwarded = ForwardedRequest {
+        id: 0,
+        logical_cluster_id: cluster.to_string(),
+        principal: caller.principal.to_string(),
+        method: parts.method.as_str().to_owned(),
+        path_and_query,
+        content_type: content_type.chars().take(MAX_CONTENT_TYPE_CHARS).collect(),
+        body,
+        base_url: app.public_url.clone(),
+    };
+    let physical_cluster = physical_cluster.ok_or(ForwardError::NoBroker)?;
+    let answer = app.forwarders.forward(&physical_cluster, forwarded).await?;
+    to_response(answer)
+}
+
+/// The text in the place of the cluster's id, if the path has one.
+fn cluster_in_path(path: &str) -> Option<&str> {
+    let mut segments = path.strip_prefix("/kafka/v3/")?.split('/');
+    match (segments.next(), segments.next()) {
+        (Some("clusters"), Some(id)) if !id.is_empty() => Some(id),
+        _ => None,
+    }
+}
+
+async fn find_cluster(
+    app: &App,
+    caller: &Authenticated,
+    named: Option<&str>,
+) -> Result<(LogicalClusterId, Option<PhysicalClusterId>), KafkaError> {
+    let wanted = match (&caller.key_scope, named) {
+        // A key of another cluster is no key here. Not 404: clients would take the topic for deleted.
+        (KeyScope::Kafka(own), Some(named)) if named != own.as_str() => return Err(AuthenticationError::Invalid.into()),
+        (KeyScope::Kafka(own), _) => own.clone(),
+        (KeyScope::Cloud, Some(named)) => named.parse().map_err(|_| KafkaError::UnknownCluster)?,
+        (KeyScope::Cloud, None) => return Err(KafkaError::UnknownCluster),
+    };
+    let mut transaction = app.database.read().await?;
+    let row = logical_clusters::get(&mut transaction, &caller.scope, &wanted).await?;
+    let row = row.ok_or(KafkaError::UnknownCluster)?;
+    Ok((row.id, row.physical_cluster_id))
+}
+
+
+
+fn to_response(answer: HttpAnswer) -> Result<Response, KafkaError> {
+    let status = u16::try_from(answer.status).ok().and_then(|status| StatusCode::from_u16(status).ok());
+    let status = status.filter(|status| status.as_u16() >= 200).ok_or(KafkaError::BadAnswer)?;
+    let mut response = (status, answer.body).into_response();
+    response.headers_mut().remove(CONTENT_TYPE);
+    if !answer.content_type.is_empty() {
+        let content_type = HeaderValue::from_str(&answer.content_type).map_err(|_| KafkaError::BadAnswer)?;
+        response.headers_mut().insert(CONTENT_TYPE, content_type);
+    }
+    Ok(response)
+}
+
+/// Why a request was not answered by a broker.
+#[derive(Debug, thiserror::Error)]
+enum KafkaError {
+    #[error(transparent)]
+    Authentication(#[from] AuthenticationError),
+    #[error("the cluster does not exist: begin the path with /kafka/v3/clusters/ and its id")]
+    UnknownCluster,
+    #[error("path and query must have at most {MAX_PATH_CHARS} characters")]
+    PathTooLong,
+    #[error("the body cannot be read")]
+    Body(ReadBodyError),
+    #[error("the broker's answer cannot be passed on")]
+    BadAnswer,
+    #[error(transparent)]
+    Forward(#[from] ForwardError),
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+impl KafkaError {
+    fn into_response(self) -> Response {
+        let message = self.to_string();
+        match self {
+            Self::Authentication(AuthenticationError::Store(error)) | Self::Store(error) => {
+                error!(error = &error as &dyn std::error::Error, "the database failed");
+                answer(StatusCode::SERVICE_UNAVAILABLE, 50003, "the service is not available: try again shortly")
+            }
+            Self::Authentication(_) => {
+                let mut response = answer(StatusCode::UNAUTHORIZED, 40101, &format!("Authentication failed: {message}"));
+                let challenge = HeaderValue::from_static("Basic realm=\"millstream\", error=\"invalid_key\"");
+                response.headers_mut().insert(WWW_AUTHENTICATE, challenge);
+                response
+            }
+            Self::UnknownCluster => answer(StatusCode::NOT_FOUND, 404, &message),
+            Self::PathTooLong => answer(StatusCode::URI_TOO_LONG, 414, &message),
+            Self::Body(ReadBodyError::TooLarge) => {
+                let message = format!("the body must have at most {MAX_FORWARDED_BODY_BYTES} bytes");
+                answer(StatusCode::PAYLOAD_TOO_LARGE, 413, &message)
+            }
+            Self::Body(ReadBodyError::Interrupted) => {
+                answer(StatusCode::BAD_REQUEST, 400, "the body did not arrive in full and in time")
+            }
+            Self::BadAnswer => answer(StatusCode::BAD_GATEWAY, 502, &message),
+            Self::Forward(ForwardError::TimedOut) => answer(StatusCode::GATEWAY_TIMEOUT, 50401, &message),
+            Self::Forward(_) => answer(StatusCode::SERVICE_UNAVAILABLE, 50003, &message),
+        }
+    }
+}
+
+fn answer(status: StatusCode, error_code: u32, message: &str) -> Response {
+    let body = KafkaErrorBody { error_code, message: message.to_owned() };
+    let mut response = (status, Json(body)).into_response();
+    if status == StatusCode::SERVICE_UNAVAILABLE {
+        response.headers_mut().insert(RETRY_AFTER, HeaderValue::from_static("1"));
+    }
+    response
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_cluster_is_found_in_the_path() {
+        assert_eq!(cluster_in_path("/kafka/v3/clusters/lkc-a/topics"), Some("lkc-a"));
+        assert_eq!(cluster_in_path("/kafka/v3/clusters/lkc-a"), Some("lkc-a"));
+        for path in ["/kafka/v3/clusters", "/kafka/v3/clusters/", "/kafka/v3/", "/kafka/v3/topics/lkc-a"] {
+            assert_eq!(cluster_in_path(path), None, "{path}");
+        }
+    }
+}

@@ -1,0 +1,23 @@
+//! The public HTTP listener: one file per endpoint, one list of routes.
+//!
+//! Promises: each answer carries `X-Request-Id`; each error has the error form of its group; an id of another
+//! organization is answered exactly like an id that does not exist. Never answers 5xx after something was stored.
+
+pub mod answers;
+pub mod api_keys;
+pub mod body;
+pub mod caller;
+pub mod clusters;
+pub mod environments;
+pub mod error;
+pub mod health;
+pub mod idempotency;
+pub mod kafka;
+pub mod lists;
+pub mod openapi;
+pub mod organizations;
+pub mod parameters;
+pub mod path;
+pub mod request_id;
+pub mod router;
+pub mod service_accounts;

@@ -1,0 +1,52 @@
+//! Every route of the public listener. The OpenAPI document comes from this list, so it cannot miss one.
+
+use std::sync::Arc;
+
+use axum::middleware::from_fn;
+use axum::routing::{any, get};
+use tower_http::catch_panic::CatchPanicLayer;
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+
+use super::error::ApiError;
+use super::{api_keys, clusters, environments, health, kafka, openapi, organizations, request_id, service_accounts};
+use crate::app::App;
+
+/// The operations of the control plane.
+fn operations() -> OpenApiRouter<Arc<App>> {
+    OpenApiRouter::with_openapi(openapi::base())
+        .routes(routes!(health::get))
+        .routes(routes!(organizations::list::handle))
+        .routes(routes!(organizations::get::handle))
+        .routes(routes!(environments::list::handle, environments::create::handle))
+        .routes(routes!(environments::get::handle, environments::update::handle, environments::delete::handle))
+        .routes(routes!(service_accounts::list::handle, service_accounts::create::handle))
+        .routes(routes!(
+            service_accounts::get::handle,
+            service_accounts::update::handle,
+            service_accounts::delete::handle
+        ))
+        .routes(routes!(api_keys::list::handle, api_keys::create::handle))
+        .routes(routes!(api_keys::get::handle, api_keys::update::handle, api_keys::delete::handle))
+        .routes(routes!(clusters::list::handle, clusters::create::handle))
+        .routes(routes!(clusters::get::handle, clusters::update::handle, clusters::delete::handle))
+}
+
+/// The OpenAPI document as text.
+pub fn openapi_document() -> String {
+    openapi::render(&openapi::finish(operations().into_openapi()))
+}
+
+/// The public listener's router.
+pub fn router(app: &Arc<App>) -> axum::Router {
+    let document: Arc<str> = openapi_document().into();
+    let (operations, _) = operations().split_for_parts();
+    operations
+        .route("/openapi.json", get(move || async move { openapi::respond(&document) }))
+        .route("/kafka/v3/{*path}", any(kafka::handle))
+        .fallback(|| async { ApiError::unknown_path() })
+        .method_not_allowed_fallback(|| async { ApiError::unknown_method() })
+        .layer(CatchPanicLayer::custom(|_| axum::response::IntoResponse::into_response(ApiError::internal())))
+        .layer(from_fn(request_id::layer))
+        .with_state(Arc::clone(app))
+}

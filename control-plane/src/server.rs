@@ -1,0 +1,140 @@
+//! Serves HTTP on a listener: plain or TLS, HTTP/1.1 and HTTP/2, until told to stop.
+//!
+//! Promises: connections are bounded in number, and in the time they may take for a handshake or for headers. On stop
+//! it takes no new connection and lets requests in flight finish, for a bounded time.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Router;
+use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use hyper_util::server::conn::auto;
+use hyper_util::service::TowerToHyperService;
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::Semaphore;
+use tokio::time::timeout;
+use tokio_rustls::TlsAcceptor;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+use tracing::{debug, warn};
+
+/// Connections of one listener at most; more wait in the system's queue.
+const MAX_CONNECTIONS: usize = 10_000;
+/// How long a TLS handshake may take.
+const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
+/// How long the headers of a request may take.
+const HEADER_TIMEOUT: Duration = Duration::from_secs(30);
+/// How often an idle HTTP/2 connection is asked whether it is alive, and how long it may take to say so.
+const KEEP_ALIVE_INTERVAL: Duration = Duration::from_secs(5);
+/// See above.
+const KEEP_ALIVE_TIMEOUT: Duration = Duration::from_secs(5);
+/// How long requests in flight may take after a stop.
+const DRAIN_TIMEOUT: Duration = Duration::from_secs(5);
+/// Pause after a failure to accept, such as too many open files.
+const ACCEPT_RETRY_DELAY: Duration = Duration::from_millis(100);
+
+/// Which protocols a listener speaks over TLS, most wanted first.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Protocols {
+    /// HTTP/2 and HTTP/1.1.
+    Http,
+    /// HTTP/2 only.
+    Grpc,
+}
+
+/// Makes the acceptor of a listener.
+pub fn tls_acceptor(config: &Arc<rustls::ServerConfig>, protocols: Protocols) -> TlsAcceptor {
+    let mut config = rustls::ServerConfig::clone(config);
+    config.alpn_protocols = match protocols {
+        Protocols::Http => vec![b"h2".to_vec(), b"http/1.1".to_vec()],
+        Protocols::Grpc => vec![b"h2".to_vec()],
+    };
+    TlsAcceptor::from(Arc::new(config))
+}
+
+/// Accepts connections until told to stop, then waits for those that are open.
+pub async fn serve(listener: TcpListener, tls: Option<TlsAcceptor>, router: Router, shutdown: CancellationToken) {
+    let connections = TaskTracker::new();
+    let permits = Arc::new(Semaphore::new(MAX_CONNECTIONS));
+    loop {
+        let accepted = tokio::select! {
+            _ = shutdown.cancelled() => break,
+            accepted = accept(&listener, &permits) => accepted,
+        };
+        let Some((stream, peer, permit)) = accepted else { continue };
+        let (tls, router, shutdown) = (tls.clone(), router.clone(), shutdown.clone());
+        connections.spawn(async move {
+            serve_connection(stream, peer, tls, router, shutdown).await;
+            drop(permit);
+        });
+    }
+    connections.close();
+    connections.wait().await;
+}
+
+async fn accept(
+    listener: &TcpListener,
+    permits: &Arc<Semaphore>,
+) -> Option<(TcpStream, SocketAddr, tokio::sync::OwnedSemaphorePermit)> {
+    let permit = Arc::clone(permits).acquire_owned().await.ok()?;
+    match listener.accept().await {
+        Ok((stream, peer)) => Some((stream, peer, permit)),
+        Err(error) => {
+            warn!(error = &error as &dyn std::error::Error, "cannot accept a connection");
+            tokio::time::sleep(ACCEPT_RETRY_DELAY).await;
+            None
+        }
+    }
+}
+
+async fn serve_connection(
+    stream: TcpStream,
+    peer: SocketAddr,
+    tls: Option<TlsAcceptor>,
+    router: Router,
+    shutdown: CancellationToken,
+) {
+    // Without it small answers wait for the client's delayed acknowledgement.
+    if let Err(error) = stream.set_nodelay(true) {
+        debug!(%peer, %error, "cannot switch off Nagle's algorithm");
+    }
+    let Some(tls) = tls else { return serve_http(stream, peer, router, shutdown).await };
+    match timeout(HANDSHAKE_TIMEOUT, tls.accept(stream)).await {
+        Ok(Ok(stream)) => serve_http(stream, peer, router, shutdown).await,
+        Ok(Err(error)) => debug!(%peer, %error, "TLS handshake failed"),
+        Err(_) => debug!(%peer, "TLS handshake took too long"),
+    }
+}
+
+async fn serve_http<S>(stream: S, peer: SocketAddr, router: Router, shutdown: CancellationToken)
+where
+    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+{
+    let mut builder = auto::Builder::new(TokioExecutor::new());
+    builder.http1().timer(TokioTimer::new()).header_read_timeout(HEADER_TIMEOUT);
+    builder
+        .http2()
+        .timer(TokioTimer::new())
+        .keep_alive_interval(KEEP_ALIVE_INTERVAL)
+        .keep_alive_timeout(KEEP_ALIVE_TIMEOUT);
+    let connection = builder.serve_connection(TokioIo::new(stream), TowerToHyperService::new(router));
+    tokio::pin!(connection);
+    let ended = tokio::select! {
+        ended = connection.as_mut() => ended,
+        _ = shutdown.cancelled() => {
+            connection.as_mut().graceful_shutdown();
+            match timeout(DRAIN_TIMEOUT, connection.as_mut()).await {
+                Ok(ended) => ended,
+                Err(_) => {
+                    debug!(%peer, "connection was cut while stopping");
+                    return;
+                }
+            }
+        }
+    };
+    if let Err(error) = ended {
+        debug!(%peer, error, "connection ended with an error");
+    }
+}

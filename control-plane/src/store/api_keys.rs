@@ -1,0 +1,316 @@
+//! API keys. Secrets are stored as HMACs only.
+
+use millstream_api::fleet;
+use millstream_api::ids::{
+    ApiKeyId, LogicalClusterId, OrganizationId, PhysicalClusterId, Principal, ServiceAccountId, UserId,
+};
+use sqlx::AssertSqlSafe;
+
+use super::Transaction;
+use super::error::StoreError;
+use super::page::{self, Listing};
+use crate::authentication::OrgScope;
+use crate::domain::api_key::KeyScope;
+use crate::domain::page::PageRequest;
+use crate::domain::timestamp::Timestamp;
+
+const SELECT: &str = "SELECT id, owner_service_account_id, owner_user_id, cluster_id, \
+    (SELECT environment_id FROM logical_clusters WHERE logical_clusters.id = api_keys.cluster_id) AS environment_id, \
+    (SELECT physical_cluster_id FROM logical_clusters WHERE logical_clusters.id = api_keys.cluster_id) \
+    AS physical_cluster_id, display_name, description, secret_hmac, created_at, updated_at FROM api_keys";
+
+/// A stored API key.
+pub struct ApiKey {
+    /// Its id.
+    pub id: ApiKeyId,
+    /// The owner, if it is a service account.
+    pub owner_service_account_id: Option<ServiceAccountId>,
+    /// The owner, if it is a user.
+    pub owner_user_id: Option<UserId>,
+    /// The Kafka cluster that it opens; none for a Cloud key.
+    pub cluster_id: Option<LogicalClusterId>,
+    /// The environment of that cluster.
+    pub environment_id: Option<millstream_api::ids::EnvironmentId>,
+    /// Where that cluster is.
+    pub physical_cluster_id: Option<PhysicalClusterId>,
+    /// Name for people.
+    pub display_name: String,
+    /// Free text.
+    pub description: String,
+    /// HMAC of the secret.
+    pub secret_hmac: Vec<u8>,
+    /// When it was created.
+    pub created_at: i64,
+    /// When it was last changed.
+    pub updated_at: i64,
+}
+
+from_row!(ApiKey {
+    plain: [display_name, description, secret_hmac, created_at, updated_at],
+    parsed: [id],
+    optional: [owner_service_account_id, owner_user_id, cluster_id, environment_id, physical_cluster_id],
+});
+
+impl ApiKey {
+    /// Whose permissions the key has; none only in a damaged row.
+    pub fn owner(&self) -> Option<Principal> {
+        owner_from(self.owner_service_account_id.clone(), self.owner_user_id.clone())
+    }
+
+    /// What brokers learn of it; none for a Cloud key.
+    pub fn config_item(&self) -> Option<fleet::ApiKey> {
+        let (Some(cluster), Some(owner)) = (&self.cluster_id, self.owner()) else { return None };
+        Some(fleet::ApiKey {
+            id: self.id.to_string(),
+            logical_cluster_id: cluster.to_string(),
+            principal: owner.to_string(),
+            secret_hmac: self.secret_hmac.clone().into(),
+        })
+    }
+}
+
+/// What authentication needs to know of a key.
+pub struct Credential {
+    /// The organization of the key.
+    pub organization_id: OrganizationId,
+    /// Whose permissions the key has.
+    pub owner: Principal,
+    /// What the key opens.
+    pub scope: KeyScope,
+    /// HMAC of the secret.
+    pub secret_hmac: Vec<u8>,
+}
+
+/// Which keys a list shows.
+#[derive(Default)]
+pub struct Filter {
+    /// Only keys of this service account.
+    pub owner_service_account: Option<ServiceAccountId>,
+    /// Only keys of this user.
+    pub owner_user: Option<UserId>,
+    /// Only keys that open this.
+    pub resource: Option<KeyScope>,
+}
+
+/// Reads a key by its id alone: the one read that happens before the organization is known.
+pub async fn find_credential(transaction: &mut Transaction, id: &ApiKeyId) -> Result<Option<Credential>, StoreError> {
+    type Row = (String, Option<String>, Option<String>, Option<String>, Vec<u8>);
+    let row: Option<Row> = on!(transaction, connection => {
+        sqlx::query_as(
+            "SELECT organization_id, owner_service_account_id, owner_user_id, cluster_id, secret_hmac \
+             FROM api_keys WHERE id = $1",
+        )
+        .bind(id.as_str()).fetch_optional(connection).await
+    })?;
+    let Some((organization, service_account, user, cluster, secret_hmac)) = row else { return Ok(None) };
+    let service_account = service_account.map(page::parse_column).transpose()?;
+    let user = user.map(page::parse_column).transpose()?;
+    let Some(owner) = owner_from(service_account, user) else { return Ok(None) };
+    let scope = match cluster {
+        Some(cluster) => KeyScope::Kafka(page::parse_column(cluster)?),
+        None => KeyScope::Cloud,
+    };
+    Ok(Some(Credential { organization_id: page::parse_column(organization)?, owner, scope, secret_hmac }))
+}
+
+/// Stores a new key.
+pub async fn insert(transaction: &mut Transaction, scope: &OrgScope, key: &ApiKey) -> Result<(), StoreError> {
+    insert_into_organization(transaction, scope.organization_id(), key).await
+}
+
+/// Stores the first key of a new organization, when nobody could have authenticated yet.
+pub async fn insert_into_organization(
+    transaction: &mut Transaction,
+    organization_id: OrganizationId,
+    key: &ApiKey,
+) -> Result<(), StoreError> {
+    on!(transaction, connection => {
+        sqlx::query(
+            "INSERT INTO api_keys (organization_id, id, owner_service_account_id, owner_user_id, cluster_id, \
+             display_name, description, secret_hmac, created_at, updated_at) \
+             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)",
+        )
+        .bind(organization_id.to_string()).bind(key.id.as_str())
+        .bind(key.owner_service_account_id.as_ref().map(ServiceAccountId::as_str))
+        .bind(key.owner_user_id.as_ref().map(UserId::as_str))
+        .bind(key.cluster_id.as_ref().map(LogicalClusterId::as_str))
+        .bind(key.display_name.as_str()).bind(key.description.as_str()).bind(key.secret_hmac.as_slice())
+        .bind(key.created_at).bind(key.updated_at)
+        .execute(connection).await.map(|_| ())
+    })?;
+    Ok(())
+}
+
+/// Reads a key.
+pub async fn get(
+    transaction: &mut Transaction,
+    scope: &OrgScope,
+    id: &ApiKeyId,
+) -> Result<Option<ApiKey>, StoreError> {
+    let sql = format!("{SELECT} WHERE organization_id = $1 AND id = $2");
+    let row = on!(transaction, connection => {
+        sqlx::query_as(AssertSqlSafe(sql))
+            .bind(scope.organization_id().to_string()).bind(id.as_str()).fetch_optional(connection).await
+    })?;
+    Ok(row)
+}
+
+/// Reads one page.
+pub async fn list(
+    transaction: &mut Transaction,
+    scope: &OrgScope,
+    filter: &Filter,
+    request: &PageRequest,
+) -> Result<Listing<ApiKey>, StoreError> {
+    let organization = scope.organization_id().to_string();
+    let (resource_is_set, cluster) = match &filter.resource {
+        None => (0_i64, None),
+        Some(KeyScope::Cloud) => (1, None),
+        Some(KeyScope::Kafka(id)) => (1, Some(id.as_str())),
+    };
+    let account = filter.owner_service_account.as_ref().map(ServiceAccountId::as_str);
+    let user = filter.owner_user.as_ref().map(UserId::as_str);
+    // The same values stand at $1 to $5 in the count and at $4 to $8 in the page.
+    let condition = |first: usize| {
+        let (organization, account, user) = (first, first + 1, first + 2);
+        let (resource_is_set, cluster) = (first + 3, first + 4);
+        format!(
+            "organization_id = ${organization} \
+             AND (CAST(${account} AS TEXT) IS NULL OR owner_service_account_id = ${account}) \
+             AND (CAST(${user} AS TEXT) IS NULL OR owner_user_id = ${user}) \
+             AND (CAST(${resource_is_set} AS BIGINT) = 0 OR COALESCE(cluster_id, '') = COALESCE(${cluster}, ''))"
+        )
+    };
+    let count = format!("SELECT COUNT(*) FROM api_keys WHERE {}", condition(1));
+    let total: i64 = on!(&mut *transaction, connection => {
+        sqlx::query_scalar(AssertSqlSafe(count))
+            .bind(organization.as_str()).bind(account).bind(user).bind(resource_is_set).bind(cluster)
+            .fetch_one(connection).await
+    })?;
+    let plan = page::plan(request, total);
+    let sql = plan.sql(SELECT, &condition(4));
+    let rows = on!(transaction, connection => {
+        sqlx::query_as(AssertSqlSafe(sql))
+            .bind(plan.cursor.created_at).bind(plan.cursor.id.as_str()).bind(plan.limit)
+            .bind(organization.as_str()).bind(account).bind(user).bind(resource_is_set).bind(cluster)
+            .fetch_all(connection).await
+    })?;
+    Ok(plan.finish(request, rows, total))
+}
+
+/// Keys of a cluster.
+pub async fn count_of_cluster(
+    transaction: &mut Transaction,
+    scope: &OrgScope,
+    cluster: &LogicalClusterId,
+) -> Result<i64, StoreError> {
+    let count = on!(transaction, connection => {
+        sqlx::query_scalar("SELECT COUNT(*) FROM api_keys WHERE organization_id = $1 AND cluster_id = $2")
+            .bind(scope.organization_id().to_string()).bind(cluster.as_str()).fetch_one(connection).await
+    })?;
+    Ok(count)
+}
+
+/// Changes name and description.
+pub async fn update(
+    transaction: &mut Transaction,
+    scope: &OrgScope,
+    id: &ApiKeyId,
+    display_name: &str,
+    description: &str,
+    now: Timestamp,
+) -> Result<(), StoreError> {
+    on!(transaction, connection => {
+        sqlx::query(
+            "UPDATE api_keys SET display_name = $3, description = $4, updated_at = $5 \
+             WHERE organization_id = $1 AND id = $2",
+        )
+        .bind(scope.organization_id().to_string()).bind(id.as_str()).bind(display_name).bind(description).bind(now.0)
+        .execute(connection).await.map(|_| ())
+    })?;
+    Ok(())
+}
+
+/// Deletes a key. Says whether it was there.
+pub async fn delete(transaction: &mut Transaction, scope: &OrgScope, id: &ApiKeyId) -> Result<bool, StoreError> {
+    let deleted = on!(transaction, connection => {
+        sqlx::query("DELETE FROM api_keys WHERE organization_id = $1 AND id = $2")
+            .bind(scope.organization_id().to_string()).bind(id.as_str())
+            .execute(connection).await.map(|result| result.rows_affected())
+    })?;
+    Ok(deleted > 0)
+}
+
+/// Deletes every key of a service account. Returns where brokers must forget which key, sorted by physical cluster.
+pub async fn delete_of_service_account(
+    transaction: &mut Transaction,
+    scope: &OrgScope,
+    account: &ServiceAccountId,
+) -> Result<Vec<(PhysicalClusterId, ApiKeyId)>, StoreError> {
+    let rows: Vec<(String, String)> = on!(&mut *transaction, connection => {
+        sqlx::query_as(
+            "SELECT logical_clusters.physical_cluster_id, api_keys.id FROM api_keys \
+             JOIN logical_clusters ON logical_clusters.id = api_keys.cluster_id \
+             WHERE api_keys.organization_id = $1 AND api_keys.owner_service_account_id = $2 \
+             AND logical_clusters.physical_cluster_id IS NOT NULL ORDER BY 1, 2",
+        )
+        .bind(scope.organization_id().to_string()).bind(account.as_str()).fetch_all(connection).await
+    })?;
+    on!(transaction, connection => {
+        sqlx::query("DELETE FROM api_keys WHERE organization_id = $1 AND owner_service_account_id = $2")
+            .bind(scope.organization_id().to_string()).bind(account.as_str()).execute(connection).await.map(|_| ())
+    })?;
+    let parsed = rows.into_iter().map(|(physical, id)| Ok((page::parse_column(physical)?, page::parse_column(id)?)));
+    parsed.collect()
+}
+
+/// Deletes every key of a cluster and returns their ids.
+pub async fn delete_of_cluster(
+    transaction: &mut Transaction,
+    scope: &OrgScope,
+    cluster: &LogicalClusterId,
+) -> Result<Vec<ApiKeyId>, StoreError> {
+    let rows: Vec<String> = on!(transaction, connection => {
+        sqlx::query_scalar("DELETE FROM api_keys WHERE organization_id = $1 AND cluster_id = $2 RETURNING id")
+            .bind(scope.organization_id().to_string()).bind(cluster.as_str()).fetch_all(connection).await
+    })?;
+    Ok(rows.into_iter().map(page::parse_column).collect::<sqlx::Result<_>>()?)
+}
+
+/// Every key of one cluster, for the background task that announces a cluster once it is placed.
+pub async fn of_cluster(
+    transaction: &mut Transaction,
+    cluster: &LogicalClusterId,
+) -> Result<Vec<fleet::ApiKey>, StoreError> {
+    let sql = format!("{SELECT} WHERE cluster_id = $1 ORDER BY id");
+    let rows: Vec<ApiKey> = on!(transaction, connection => {
+        sqlx::query_as(AssertSqlSafe(sql)).bind(cluster.as_str()).fetch_all(connection).await
+    })?;
+    Ok(rows.iter().filter_map(ApiKey::config_item).collect())
+}
+
+/// One chunk of a snapshot: keys of the clusters on a physical cluster behind an id, in order.
+pub async fn snapshot_chunk(
+    transaction: &mut Transaction,
+    physical_cluster: &PhysicalClusterId,
+    after_id: &str,
+    limit: i64,
+) -> Result<Vec<fleet::ApiKey>, StoreError> {
+    let sql = format!(
+        "{SELECT} WHERE cluster_id IN (SELECT id FROM logical_clusters WHERE physical_cluster_id = $1) \
+         AND id > $2 ORDER BY id LIMIT $3"
+    );
+    let rows: Vec<ApiKey> = on!(transaction, connection => {
+        sqlx::query_as(AssertSqlSafe(sql))
+            .bind(physical_cluster.as_str()).bind(after_id).bind(limit).fetch_all(connection).await
+    })?;
+    Ok(rows.iter().filter_map(ApiKey::config_item).collect())
+}
+
+fn owner_from(service_account: Option<ServiceAccountId>, user: Option<UserId>) -> Option<Principal> {
+    match (service_account, user) {
+        (Some(id), _) => Some(Principal::ServiceAccount(id)),
+        (None, Some(id)) => Some(Principal::User(id)),
+        (None, None) => None,
+    }
+}

@@ -1,0 +1,62 @@
+//! What brokers connected to other replicas have acknowledged. Only PostgreSQL has other replicas.
+//!
+//! Times are those of the database, so that clocks of replicas need not agree.
+
+use millstream_api::ids::PhysicalClusterId;
+use sqlx::PgPool;
+
+use super::config_log::to_unsigned;
+use super::error::StoreError;
+
+/// The LISTEN/NOTIFY channel on which replicas tell each other of new config revisions.
+pub const CONFIG_CHANNEL: &str = "millstream_config";
+/// How long after its last sign a session still counts as alive, in seconds. Three heartbeats.
+const LIVE_SECONDS: f64 = 6.0;
+
+/// Records how far a broker is.
+pub async fn record(
+    pool: &PgPool,
+    session_id: &str,
+    replica_id: &str,
+    physical_cluster: &PhysicalClusterId,
+    broker_id: i32,
+    revision: u64,
+) -> Result<(), StoreError> {
+    sqlx::query(
+        "INSERT INTO broker_sessions (session_id, replica_id, physical_cluster_id, broker_id, revision, seen_at) \
+         VALUES ($1, $2, $3, $4, $5, CAST(EXTRACT(EPOCH FROM now()) * 1000000 AS BIGINT)) \
+         ON CONFLICT (session_id) DO UPDATE SET revision = excluded.revision, seen_at = excluded.seen_at",
+    )
+    .bind(session_id)
+    .bind(replica_id)
+    .bind(physical_cluster.as_str())
+    .bind(i64::from(broker_id))
+    .bind(i64::try_from(revision).unwrap_or(i64::MAX))
+    .execute(pool)
+    .await?;
+    Ok(())
+}
+
+/// Forgets a broker that left.
+pub async fn remove(pool: &PgPool, session_id: &str) -> Result<(), StoreError> {
+    sqlx::query("DELETE FROM broker_sessions WHERE session_id = $1").bind(session_id).execute(pool).await?;
+    Ok(())
+}
+
+/// The lowest revision among the live brokers of other replicas; none if there are no such brokers.
+pub async fn lowest_elsewhere(
+    pool: &PgPool,
+    replica_id: &str,
+    physical_cluster: &PhysicalClusterId,
+) -> Result<Option<u64>, StoreError> {
+    let lowest: Option<i64> = sqlx::query_scalar(
+        "SELECT MIN(revision) FROM broker_sessions WHERE physical_cluster_id = $1 AND replica_id <> $2 \
+         AND seen_at > CAST((EXTRACT(EPOCH FROM now()) - $3) * 1000000 AS BIGINT)",
+    )
+    .bind(physical_cluster.as_str())
+    .bind(replica_id)
+    .bind(LIVE_SECONDS)
+    .fetch_one(pool)
+    .await?;
+    Ok(lowest.map(to_unsigned))
+}

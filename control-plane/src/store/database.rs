@@ -1,0 +1,267 @@
+//! The two engines behind one type, and the macros that write a statement once for both.
+//!
+//! Promises: a transaction that is dropped is rolled back; a committed one is on disk (SQLite: `synchronous=FULL`).
+//! A second process is kept off a SQLite file by a lock file. Never runs dynamic SQL built from input.
+
+use std::fs::File;
+use std::path::{Path, PathBuf};
+use std::str::FromStr;
+use std::time::Duration;
+
+use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
+use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
+use sqlx::{PgPool, Postgres, Sqlite, SqlitePool};
+
+use super::error::StoreError;
+use super::migrations;
+
+/// Readers of a SQLite file beside its one writer.
+const SQLITE_READERS: u32 = 4;
+/// Connections of one replica to PostgreSQL.
+const POSTGRES_CONNECTIONS: u32 = 16;
+/// How long a request waits for a connection before it is refused.
+const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(5);
+/// How long SQLite waits for a lock before it gives up.
+const SQLITE_BUSY_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// Where the database is.
+#[derive(Clone, PartialEq, Eq)]
+pub enum DatabaseUrl {
+    /// A SQLite file, made if it is missing.
+    Sqlite(PathBuf),
+    /// A PostgreSQL URL, `postgres://user:password@host/database`.
+    Postgres(String),
+}
+
+impl FromStr for DatabaseUrl {
+    type Err = OpenDatabaseError;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        if text.starts_with("postgres://") || text.starts_with("postgresql://") {
+            return Ok(Self::Postgres(text.to_owned()));
+        }
+        if let Some(path) = text.strip_prefix("sqlite:") {
+            let path = path.strip_prefix("//").unwrap_or(path);
+            return Ok(Self::Sqlite(PathBuf::from(path)));
+        }
+        Err(OpenDatabaseError::UnknownUrl)
+    }
+}
+
+/// Why a database could not be opened.
+#[derive(Debug, thiserror::Error)]
+pub enum OpenDatabaseError {
+    /// Neither of the two engines.
+    #[error("the database URL must begin with sqlite: or postgres://")]
+    UnknownUrl,
+    /// Another process has the file open.
+    #[error("the database {path} is in use by another process: stop it, or choose another data directory")]
+    Locked {
+        /// The file.
+        path: PathBuf,
+    },
+    /// The file or its lock cannot be made.
+    #[error("the database {path} cannot be opened: make its directory writable, or choose another data directory")]
+    NotWritable {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        source: std::io::Error,
+    },
+    /// The database was written by a newer version of this program.
+    #[error("the database has schema version {found}, this program knows versions up to {known}: use a newer program")]
+    NewerSchema {
+        /// Version in the database.
+        found: i64,
+        /// Newest version that this program knows.
+        known: i64,
+    },
+    /// The engine refused.
+    #[error("the database cannot be opened")]
+    Engine(#[source] sqlx::Error),
+}
+
+impl From<sqlx::Error> for OpenDatabaseError {
+    fn from(error: sqlx::Error) -> Self {
+        Self::Engine(error)
+    }
+}
+
+/// An open database.
+pub enum Database {
+    /// One writer, so that writers queue in the pool and never meet a busy file; several readers beside it.
+    Sqlite {
+        /// The one connection that writes.
+        writer: SqlitePool,
+        /// Connections that only read.
+        readers: SqlitePool,
+        /// Held until the database is closed.
+        lock: File,
+    },
+    /// Shared by any number of replicas.
+    Postgres(PgPool),
+}
+
+/// A transaction on either engine. Dropped without `commit`, it is rolled back.
+pub enum Transaction {
+    /// On SQLite.
+    Sqlite(sqlx::Transaction<'static, Sqlite>),
+    /// On PostgreSQL.
+    Postgres(sqlx::Transaction<'static, Postgres>),
+}
+
+impl Database {
+    /// Opens the database and brings its schema up to date.
+    pub async fn open(url: &DatabaseUrl) -> Result<Self, OpenDatabaseError> {
+        let database = match url {
+            DatabaseUrl::Sqlite(path) => open_sqlite(path).await?,
+            DatabaseUrl::Postgres(url) => open_postgres(url).await?,
+        };
+        migrations::run(&database).await?;
+        Ok(database)
+    }
+
+    /// Begins a transaction that writes.
+    pub async fn write(&self) -> Result<Transaction, StoreError> {
+        Ok(match self {
+            Self::Sqlite { writer, .. } => Transaction::Sqlite(writer.begin_with("BEGIN IMMEDIATE").await?),
+            Self::Postgres(pool) => Transaction::Postgres(pool.begin().await?),
+        })
+    }
+
+    /// Begins a transaction that only reads: all its statements see the same state of the database.
+    pub async fn read(&self) -> Result<Transaction, StoreError> {
+        Ok(match self {
+            Self::Sqlite { readers, .. } => Transaction::Sqlite(readers.begin_with("BEGIN DEFERRED").await?),
+            Self::Postgres(pool) => {
+                Transaction::Postgres(pool.begin_with("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY").await?)
+            }
+        })
+    }
+
+    /// The pool, when other replicas may be at work on the same database.
+    pub fn shared_pool(&self) -> Option<&PgPool> {
+        match self {
+            Self::Sqlite { .. } => None,
+            Self::Postgres(pool) => Some(pool),
+        }
+    }
+
+    /// Closes every connection and gives up the lock.
+    pub async fn close(&self) {
+        match self {
+            Self::Sqlite { writer, readers, lock } => {
+                readers.close().await;
+                writer.close().await;
+                // The lock also ends with the process: a failure here changes nothing.
+                let _ = lock.unlock();
+            }
+            Self::Postgres(pool) => pool.close().await,
+        }
+    }
+}
+
+impl Transaction {
+    /// Makes the changes durable and visible.
+    pub async fn commit(self) -> Result<(), StoreError> {
+        match self {
+            Self::Sqlite(transaction) => transaction.commit().await?,
+            Self::Postgres(transaction) => transaction.commit().await?,
+        }
+        Ok(())
+    }
+
+    /// What to put behind a SELECT so that nobody can delete the rows until this transaction ends.
+    pub fn keep_rows(&self) -> &'static str {
+        match self {
+            Self::Sqlite(_) => "",
+            Self::Postgres(_) => " FOR KEY SHARE",
+        }
+    }
+
+    /// What to put behind a SELECT so that nobody can change or refer to the rows until this transaction ends.
+    pub fn lock_rows(&self) -> &'static str {
+        match self {
+            Self::Sqlite(_) => "",
+            Self::Postgres(_) => " FOR UPDATE",
+        }
+    }
+}
+
+async fn open_sqlite(path: &Path) -> Result<Database, OpenDatabaseError> {
+    let lock = lock_file_beside(path)?;
+    let options = SqliteConnectOptions::new()
+        .filename(path)
+        .create_if_missing(true)
+        .journal_mode(SqliteJournalMode::Wal)
+        .synchronous(SqliteSynchronous::Full)
+        .foreign_keys(true)
+        .busy_timeout(SQLITE_BUSY_TIMEOUT);
+    let writer =
+        SqlitePoolOptions::new().max_connections(1).acquire_timeout(ACQUIRE_TIMEOUT).connect_with(options.clone()).await?;
+    let readers = SqlitePoolOptions::new()
+        .max_connections(SQLITE_READERS)
+        .acquire_timeout(ACQUIRE_TIMEOUT)
+        .connect_with(options)
+        .await?;
+    Ok(Database::Sqlite { writer, readers, lock })
+}
+
+fn lock_file_beside(path: &Path) -> Result<File, OpenDatabaseError> {
+    let mut lock_path = path.as_os_str().to_owned();
+    lock_path.push(".lock");
+    let not_writable = |source| OpenDatabaseError::NotWritable { path: path.to_owned(), source };
+    let lock = File::options().create(true).truncate(false).write(true).open(lock_path).map_err(not_writable)?;
+    match lock.try_lock() {
+        Ok(()) => Ok(lock),
+        Err(std::fs::TryLockError::WouldBlock) => Err(OpenDatabaseError::Locked { path: path.to_owned() }),
+        Err(std::fs::TryLockError::Error(source)) => Err(not_writable(source)),
+    }
+}
+
+async fn open_postgres(url: &str) -> Result<Database, OpenDatabaseError> {
+    let options = PgConnectOptions::from_str(url)?;
+    let pool =
+        PgPoolOptions::new().max_connections(POSTGRES_CONNECTIONS).acquire_timeout(ACQUIRE_TIMEOUT).connect_with(options).await?;
+    Ok(Database::Postgres(pool))
+}
+
+/// Runs one statement on whichever engine the transaction is on. The body is written once and compiled twice.
+macro_rules! on {
+    ($transaction:expr, $connection:ident => $body:expr) => {
+        match $transaction {
+            $crate::store::Transaction::Sqlite(inner) => {
+                let $connection = &mut **inner;
+                $body
+            }
+            $crate::store::Transaction::Postgres(inner) => {
+                let $connection = &mut **inner;
+                $body
+            }
+        }
+    };
+}
+
+/// Reads a row struct on both engines. `parsed` columns are text that the field's type parses.
+macro_rules! from_row {
+    ($name:ident { plain: [$($plain:ident),* $(,)?], parsed: [$($parsed:ident),* $(,)?], optional: [$($optional:ident),* $(,)?] $(,)? }) => {
+        from_row!(@engine sqlx::sqlite::SqliteRow, $name, [$($plain),*], [$($parsed),*], [$($optional),*]);
+        from_row!(@engine sqlx::postgres::PgRow, $name, [$($plain),*], [$($parsed),*], [$($optional),*]);
+    };
+    (@engine $row:ty, $name:ident, [$($plain:ident),*], [$($parsed:ident),*], [$($optional:ident),*]) => {
+        impl<'r> sqlx::FromRow<'r, $row> for $name {
+            fn from_row(row: &'r $row) -> sqlx::Result<Self> {
+                use sqlx::Row as _;
+                Ok(Self {
+                    $($plain: row.try_get(stringify!($plain))?,)*
+                    $($parsed: $crate::store::page::parse_column(row.try_get::<String, _>(stringify!($parsed))?)?,)*
+                    $($optional: match row.try_get::<Option<String>, _>(stringify!($optional))? {
+                        Some(text) => Some($crate::store::page::parse_column(text)?),
+                        None => None,
+                    },)*
+                })
+            }
+        }
+    };
+}

@@ -1,0 +1,316 @@
+//! Logical clusters.
+
+use millstream_api::fleet;
+use millstream_api::ids::{EnvironmentId, LogicalClusterId, OrganizationId, PhysicalClusterId};
+use sqlx::AssertSqlSafe;
+
+use super::Transaction;
+use super::error::StoreError;
+use super::page::{self, Listing};
+use crate::authentication::OrgScope;
+use crate::domain::page::PageRequest;
+use crate::domain::timestamp::Timestamp;
+
+const SELECT: &str = "SELECT id, environment_id, display_name, availability, cloud, region, kind, phase, \
+    physical_cluster_id, created_at, updated_at, COALESCE((SELECT kafka_bootstrap_endpoint FROM physical_clusters \
+    WHERE physical_clusters.id = logical_clusters.physical_cluster_id), '') AS kafka_bootstrap_endpoint \
+    FROM logical_clusters";
+
+/// Phase of a cluster that brokers do not all know yet.
+pub const PROVISIONING: &str = "PROVISIONING";
+
+/// A stored logical cluster.
+pub struct LogicalCluster {
+    /// Its id.
+    pub id: LogicalClusterId,
+    /// The environment it lives in.
+    pub environment_id: EnvironmentId,
+    /// Name for people.
+    pub display_name: String,
+    /// As in JSON.
+    pub availability: String,
+    /// As in JSON.
+    pub cloud: String,
+    /// As in JSON.
+    pub region: String,
+    /// As in JSON.
+    pub kind: String,
+    /// As in JSON.
+    pub phase: String,
+    /// Where it is; none until a physical cluster exists.
+    pub physical_cluster_id: Option<PhysicalClusterId>,
+    /// Where clients bootstrap from; empty until known.
+    pub kafka_bootstrap_endpoint: String,
+    /// When it was created.
+    pub created_at: i64,
+    /// When it was last changed.
+    pub updated_at: i64,
+}
+
+from_row!(LogicalCluster {
+    plain: [display_name, availability, cloud, region, kind, phase, kafka_bootstrap_endpoint, created_at, updated_at],
+    parsed: [id, environment_id],
+    optional: [physical_cluster_id],
+});
+
+impl LogicalCluster {
+    /// What brokers learn of it.
+    pub fn config_item(&self, organization_id: OrganizationId) -> fleet::LogicalCluster {
+        fleet::LogicalCluster {
+            id: self.id.to_string(),
+            organization_id: organization_id.to_string(),
+            environment_id: self.environment_id.to_string(),
+            kind: self.kind.clone(),
+        }
+    }
+}
+
+/// A logical cluster on its way: what the background task needs to place it or call it ready.
+pub struct Pending {
+    /// Its id.
+    pub id: LogicalClusterId,
+    /// Its organization.
+    pub organization_id: OrganizationId,
+    /// Its environment.
+    pub environment_id: EnvironmentId,
+    /// As in JSON.
+    pub kind: String,
+    /// As in JSON.
+    pub cloud: String,
+    /// As in JSON.
+    pub region: String,
+    /// Config revision that announced it.
+    pub revision: i64,
+    /// Where it is; none until it is placed.
+    pub physical_cluster_id: Option<PhysicalClusterId>,
+    /// Where clients bootstrap from; empty until known.
+    pub kafka_bootstrap_endpoint: String,
+}
+
+from_row!(Pending {
+    plain: [kind, cloud, region, revision, kafka_bootstrap_endpoint],
+    parsed: [id, organization_id, environment_id],
+    optional: [physical_cluster_id],
+});
+
+const SELECT_PENDING: &str = "SELECT id, organization_id, environment_id, kind, cloud, region, revision, \
+    physical_cluster_id, COALESCE((SELECT kafka_bootstrap_endpoint FROM physical_clusters \
+    WHERE physical_clusters.id = logical_clusters.physical_cluster_id), '') AS kafka_bootstrap_endpoint \
+    FROM logical_clusters WHERE phase = 'PROVISIONING'";
+
+impl Pending {
+    /// What brokers learn of it.
+    pub fn config_item(&self) -> fleet::LogicalCluster {
+        fleet::LogicalCluster {
+            id: self.id.to_string(),
+            organization_id: self.organization_id.to_string(),
+            environment_id: self.environment_id.to_string(),
+            kind: self.kind.clone(),
+        }
+    }
+}
+
+/// Stores a new logical cluster. `revision` is the config revision that announces it, 0 while it is not placed.
+pub async fn insert(
+    transaction: &mut Transaction,
+    scope: &OrgScope,
+    cluster: &LogicalCluster,
+    revision: u64,
+) -> Result<(), StoreError> {
+    on!(transaction, connection => {
+        sqlx::query(
+            "INSERT INTO logical_clusters (organization_id, id, environment_id, display_name, availability, cloud, \
+             region, kind, phase, physical_cluster_id, revision, created_at, updated_at) \
+             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)",
+        )
+        .bind(scope.organization_id().to_string()).bind(cluster.id.as_str()).bind(cluster.environment_id.as_str())
+        .bind(cluster.display_name.as_str()).bind(cluster.availability.as_str()).bind(cluster.cloud.as_str())
+        .bind(cluster.region.as_str()).bind(cluster.kind.as_str()).bind(cluster.phase.as_str())
+        .bind(cluster.physical_cluster_id.as_ref().map(PhysicalClusterId::as_str)).bind(to_signed(revision))
+        .bind(cluster.created_at).bind(cluster.updated_at)
+        .execute(connection).await.map(|_| ())
+    })?;
+    Ok(())
+}
+
+/// Reads a logical cluster.
+pub async fn get(
+    transaction: &mut Transaction,
+    scope: &OrgScope,
+    id: &LogicalClusterId,
+) -> Result<Option<LogicalCluster>, StoreError> {
+    get_with(transaction, scope, id, "").await
+}
+
+/// Reads a logical cluster and keeps it from being deleted until the transaction ends.
+pub async fn get_and_keep(
+    transaction: &mut Transaction,
+    scope: &OrgScope,
+    id: &LogicalClusterId,
+) -> Result<Option<LogicalCluster>, StoreError> {
+    let keep_rows = transaction.keep_rows();
+    get_with(transaction, scope, id, keep_rows).await
+}
+
+/// Reads a logical cluster and keeps others from changing or referring to it until the transaction ends.
+pub async fn get_and_lock(
+    transaction: &mut Transaction,
+    scope: &OrgScope,
+    id: &LogicalClusterId,
+) -> Result<Option<LogicalCluster>, StoreError> {
+    let lock_rows = transaction.lock_rows();
+    get_with(transaction, scope, id, lock_rows).await
+}
+
+async fn get_with(
+    transaction: &mut Transaction,
+    scope: &OrgScope,
+    id: &LogicalClusterId,
+    locking: &'static str,
+) -> Result<Option<LogicalCluster>, StoreError> {
+    let sql = format!("{SELECT} WHERE organization_id = $1 AND id = $2{locking}");
+    let row = on!(transaction, connection => {
+        sqlx::query_as(AssertSqlSafe(sql))
+            .bind(scope.organization_id().to_string()).bind(id.as_str()).fetch_optional(connection).await
+    })?;
+    Ok(row)
+}
+
+/// Reads one page of an environment's clusters.
+pub async fn list(
+    transaction: &mut Transaction,
+    scope: &OrgScope,
+    environment: &EnvironmentId,
+    request: &PageRequest,
+) -> Result<Listing<LogicalCluster>, StoreError> {
+    let organization = scope.organization_id().to_string();
+    let total = count_in_environment(transaction, scope, environment).await?;
+    let plan = page::plan(request, total);
+    let sql = plan.sql(SELECT, "organization_id = $4 AND environment_id = $5");
+    let rows = on!(transaction, connection => {
+        sqlx::query_as(AssertSqlSafe(sql))
+            .bind(plan.cursor.created_at).bind(plan.cursor.id.as_str()).bind(plan.limit)
+            .bind(organization.as_str()).bind(environment.as_str())
+            .fetch_all(connection).await
+    })?;
+    Ok(plan.finish(request, rows, total))
+}
+
+/// Clusters of an environment.
+pub async fn count_in_environment(
+    transaction: &mut Transaction,
+    scope: &OrgScope,
+    environment: &EnvironmentId,
+) -> Result<i64, StoreError> {
+    let total = on!(transaction, connection => {
+        sqlx::query_scalar("SELECT COUNT(*) FROM logical_clusters WHERE organization_id = $1 AND environment_id = $2")
+            .bind(scope.organization_id().to_string()).bind(environment.as_str()).fetch_one(connection).await
+    })?;
+    Ok(total)
+}
+
+/// Gives a logical cluster another name.
+pub async fn rename(
+    transaction: &mut Transaction,
+    scope: &OrgScope,
+    id: &LogicalClusterId,
+    display_name: &str,
+    now: Timestamp,
+) -> Result<(), StoreError> {
+    on!(transaction, connection => {
+        sqlx::query(
+            "UPDATE logical_clusters SET display_name = $3, updated_at = $4 WHERE organization_id = $1 AND id = $2",
+        )
+        .bind(scope.organization_id().to_string()).bind(id.as_str()).bind(display_name).bind(now.0)
+        .execute(connection).await.map(|_| ())
+    })?;
+    Ok(())
+}
+
+/// Deletes a logical cluster. Fails with `BrokenReference` while it has keys.
+pub async fn delete(transaction: &mut Transaction, scope: &OrgScope, id: &LogicalClusterId) -> Result<(), StoreError> {
+    on!(transaction, connection => {
+        sqlx::query("DELETE FROM logical_clusters WHERE organization_id = $1 AND id = $2")
+            .bind(scope.organization_id().to_string()).bind(id.as_str()).execute(connection).await.map(|_| ())
+    })?;
+    Ok(())
+}
+
+/// Clusters that are not ready yet, oldest first. For the background task: every organization.
+pub async fn provisioning(transaction: &mut Transaction, limit: i64) -> Result<Vec<Pending>, StoreError> {
+    let sql = format!("{SELECT_PENDING} ORDER BY created_at, id LIMIT $1");
+    let rows = on!(transaction, connection => {
+        sqlx::query_as(AssertSqlSafe(sql)).bind(limit).fetch_all(connection).await
+    })?;
+    Ok(rows)
+}
+
+/// Clusters that no physical cluster hosts yet, oldest first; nobody else can place or delete them until the
+/// transaction ends. For the background task: every organization.
+pub async fn lock_unplaced(transaction: &mut Transaction, limit: i64) -> Result<Vec<Pending>, StoreError> {
+    let lock_rows = transaction.lock_rows();
+    let sql = format!(
+        "{SELECT_PENDING} AND physical_cluster_id IS NULL ORDER BY created_at, id LIMIT $1{lock_rows}"
+    );
+    let rows = on!(transaction, connection => {
+        sqlx::query_as(AssertSqlSafe(sql)).bind(limit).fetch_all(connection).await
+    })?;
+    Ok(rows)
+}
+
+/// Records where a cluster was placed. For the background task.
+pub async fn set_placement(
+    transaction: &mut Transaction,
+    id: &LogicalClusterId,
+    physical_cluster: &PhysicalClusterId,
+    revision: u64,
+) -> Result<(), StoreError> {
+    on!(transaction, connection => {
+        sqlx::query("UPDATE logical_clusters SET physical_cluster_id = $2, revision = $3 WHERE id = $1")
+            .bind(id.as_str()).bind(physical_cluster.as_str()).bind(to_signed(revision))
+            .execute(connection).await.map(|_| ())
+    })?;
+    Ok(())
+}
+
+/// Calls a cluster ready. For the background task. Does nothing to one that left the phase PROVISIONING.
+pub async fn set_provisioned(
+    transaction: &mut Transaction,
+    id: &LogicalClusterId,
+    now: Timestamp,
+) -> Result<(), StoreError> {
+    on!(transaction, connection => {
+        sqlx::query(
+            "UPDATE logical_clusters SET phase = 'PROVISIONED', updated_at = $2 WHERE id = $1 AND phase = 'PROVISIONING'",
+        )
+        .bind(id.as_str()).bind(now.0).execute(connection).await.map(|_| ())
+    })?;
+    Ok(())
+}
+
+/// One chunk of a snapshot: clusters of a physical cluster behind an id, in order.
+pub async fn snapshot_chunk(
+    transaction: &mut Transaction,
+    physical_cluster: &PhysicalClusterId,
+    after_id: &str,
+    limit: i64,
+) -> Result<Vec<fleet::LogicalCluster>, StoreError> {
+    let rows: Vec<(String, String, String, String)> = on!(transaction, connection => {
+        sqlx::query_as(
+            "SELECT id, organization_id, environment_id, kind FROM logical_clusters \
+             WHERE physical_cluster_id = $1 AND id > $2 ORDER BY id LIMIT $3",
+        )
+        .bind(physical_cluster.as_str()).bind(after_id).bind(limit).fetch_all(connection).await
+    })?;
+    let items = rows.into_iter().map(|(id, organization_id, environment_id, kind)| fleet::LogicalCluster {
+        id,
+        organization_id,
+        environment_id,
+        kind,
+    });
+    Ok(items.collect())
+}
+
+fn to_signed(revision: u64) -> i64 {
+    i64::try_from(revision).unwrap_or(i64::MAX)
+}

@@ -1,0 +1,25 @@
+//! The database: SQLite in one process, PostgreSQL with any number of replicas.
+//!
+//! Promises: every function on tenant data takes an `OrgScope` and sees only rows of that organization; a change that
+//! brokers must learn of writes its config events in the same transaction. Never decides: callers pass values that
+//! are already checked. Never holds a transaction across anything but SQL.
+
+#[macro_use]
+mod database;
+
+pub mod api_keys;
+pub mod broker_sessions;
+pub mod config_log;
+pub mod environments;
+pub mod error;
+pub mod idempotency;
+pub mod installation;
+pub mod logical_clusters;
+pub mod migrations;
+pub mod organizations;
+pub mod page;
+pub mod physical_clusters;
+pub mod service_accounts;
+pub mod shard;
+
+pub use database::{Database, DatabaseUrl, OpenDatabaseError, Transaction};

@@ -1,0 +1,60 @@
+//! Organizations and their users.
+
+use millstream_api::ids::{OrganizationId, UserId};
+
+use super::Transaction;
+use super::error::StoreError;
+use crate::authentication::OrgScope;
+use crate::domain::timestamp::Timestamp;
+
+/// A stored organization.
+pub struct Organization {
+    /// Its id.
+    pub id: OrganizationId,
+    /// Name for people.
+    pub display_name: String,
+    /// When it was created.
+    pub created_at: i64,
+    /// When it was last changed.
+    pub updated_at: i64,
+}
+
+from_row!(Organization { plain: [display_name, created_at, updated_at], parsed: [id], optional: [] });
+
+/// Reads the caller's organization.
+pub async fn get(transaction: &mut Transaction, scope: &OrgScope) -> Result<Option<Organization>, StoreError> {
+    let row = on!(transaction, connection => {
+        sqlx::query_as("SELECT id, display_name, created_at, updated_at FROM organizations WHERE id = $1")
+            .bind(scope.organization_id().to_string()).fetch_optional(connection).await
+    })?;
+    Ok(row)
+}
+
+/// Whether a user belongs to the organization.
+pub async fn has_user(transaction: &mut Transaction, scope: &OrgScope, id: &UserId) -> Result<bool, StoreError> {
+    let found: i64 = on!(transaction, connection => {
+        sqlx::query_scalar("SELECT COUNT(*) FROM users WHERE organization_id = $1 AND id = $2")
+            .bind(scope.organization_id().to_string()).bind(id.as_str()).fetch_one(connection).await
+    })?;
+    Ok(found > 0)
+}
+
+/// Stores a new organization with its first user. There is no caller yet, hence no scope.
+pub async fn insert_with_first_user(
+    transaction: &mut Transaction,
+    organization_id: OrganizationId,
+    display_name: &str,
+    user_id: &UserId,
+    now: Timestamp,
+) -> Result<(), StoreError> {
+    on!(&mut *transaction, connection => {
+        sqlx::query("INSERT INTO organizations (id, display_name, created_at, updated_at) VALUES ($1, $2, $3, $3)")
+            .bind(organization_id.to_string()).bind(display_name).bind(now.0).execute(connection).await.map(|_| ())
+    })?;
+    on!(transaction, connection => {
+        sqlx::query("INSERT INTO users (organization_id, id, created_at) VALUES ($1, $2, $3)")
+            .bind(organization_id.to_string()).bind(user_id.as_str()).bind(now.0)
+            .execute(connection).await.map(|_| ())
+    })?;
+    Ok(())
+}

@@ -1,0 +1,27 @@
+//! Config events as values: what brokers of one physical cluster must learn.
+
+use millstream_api::fleet::{ApiKey, ConfigItem, ConfigItemKey, LogicalCluster, config_event, config_item, config_item_key};
+use millstream_api::ids::{ApiKeyId, LogicalClusterId};
+
+/// One change, before it has a revision.
+pub type Change = config_event::Change;
+
+/// A logical cluster with its full value.
+pub fn upsert_logical_cluster(cluster: LogicalCluster) -> Change {
+    Change::Upsert(ConfigItem { item: Some(config_item::Item::LogicalCluster(cluster)) })
+}
+
+/// An API key with its full value.
+pub fn upsert_api_key(api_key: ApiKey) -> Change {
+    Change::Upsert(ConfigItem { item: Some(config_item::Item::ApiKey(api_key)) })
+}
+
+/// A logical cluster that is gone.
+pub fn delete_logical_cluster(id: &LogicalClusterId) -> Change {
+    Change::Delete(ConfigItemKey { key: Some(config_item_key::Key::LogicalClusterId(id.to_string())) })
+}
+
+/// An API key that is gone.
+pub fn delete_api_key(id: &ApiKeyId) -> Change {
+    Change::Delete(ConfigItemKey { key: Some(config_item_key::Key::ApiKeyId(id.to_string())) })
+}

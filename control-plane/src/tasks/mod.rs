@@ -1,0 +1,4 @@
+//! Background work of one replica. Each task is safe to run at several replicas at once.
+
+pub mod driver;
+pub mod notifications;
