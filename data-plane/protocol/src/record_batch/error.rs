@@ -48,7 +48,7 @@ pub enum BatchError {
 
 impl BatchError {
     /// What a produce response says about the partition.
-    pub const fn error_code(&self) -> ErrorCode {
+    pub const fn code(&self) -> ErrorCode {
         match self {
             Self::LengthTooSmall { .. } | Self::UnknownMagic { .. } | Self::WrongChecksum { .. } => ErrorCode::CorruptMessage,
             Self::UnknownCompression { .. } | Self::ZstdTooEarly { .. } => ErrorCode::UnsupportedCompressionType,
