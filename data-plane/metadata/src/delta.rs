@@ -1,7 +1,8 @@
 //! What differs between two images, in the form a broker acts on: open, close, reconfigure.
 //!
 //! Computed from the images alone, so that a reader who slept through some images in between misses nothing. What the
-//! two images share is skipped by comparing pointers; the cost follows the size of the change.
+//! two images share is skipped by comparing pointers; the cost follows the size of the change. It relies on topic ids
+//! never being used twice: a topic whose id is in both images is the same topic, and topics do not lose partitions.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;

@@ -2,7 +2,7 @@
 //!
 //! Defaults are those of Confluent Cloud. What a user may change is Confluent's list; the rest is shown, and a change
 //! to it is refused by policy unless it says what already holds. Rules that need two configs are checked on the whole.
-//! A topic stores only what was set; [`TopicSettings`] is what follows from it.
+//! A topic stores only what was set.
 
 use crate::image::ConfigValues;
 
@@ -493,74 +493,6 @@ where
     'static: 'a,
 {
     configs.get(definition.name).map_or(definition.default, String::as_str)
-}
-
-/// Which clock the timestamps of a topic come from.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum TimestampType {
-    /// The producer's.
-    CreateTime,
-    /// The broker's, at the append.
-    LogAppendTime,
-}
-
-/// The configs of a topic as the broker and its logs use them.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct TopicSettings {
-    /// `retention.ms`; `None` means forever.
-    pub retention_ms: Option<u64>,
-    /// `retention.bytes`; `None` means no limit.
-    pub retention_bytes: Option<u64>,
-    /// `segment.bytes`.
-    pub segment_bytes: u32,
-    /// `segment.ms`.
-    pub segment_ms: u64,
-    /// `max.message.bytes`.
-    pub max_message_bytes: u32,
-    /// `message.timestamp.type`.
-    pub timestamp_type: TimestampType,
-    /// `message.timestamp.before.max.ms`.
-    pub timestamp_before_max_ms: u64,
-    /// `message.timestamp.after.max.ms`.
-    pub timestamp_after_max_ms: u64,
-    /// `min.insync.replicas` as set; see [`TopicSettings::required_in_sync_replicas`].
-    pub min_in_sync_replicas: usize,
-    /// `index.interval.bytes`.
-    pub index_interval_bytes: u32,
-    /// `segment.index.bytes`.
-    pub segment_index_bytes: u32,
-    /// `file.delete.delay.ms`.
-    pub file_delete_delay_ms: u64,
-}
-
-impl TopicSettings {
-    /// What follows from the configs that are set on a topic.
-    pub fn resolve(configs: &ConfigValues) -> Self {
-        let natural = |name| u64::try_from(integer(configs, name)).unwrap_or(0);
-        let small = |name| u32::try_from(integer(configs, name)).unwrap_or(0);
-        let unless_negative = |name| u64::try_from(integer(configs, name)).ok();
-        let appends_time = definition("message.timestamp.type")
-            .is_some_and(|definition| effective(configs, definition) == "LogAppendTime");
-        Self {
-            retention_ms: unless_negative("retention.ms"),
-            retention_bytes: unless_negative("retention.bytes"),
-            segment_bytes: small("segment.bytes"),
-            segment_ms: natural("segment.ms"),
-            max_message_bytes: small("max.message.bytes"),
-            timestamp_type: if appends_time { TimestampType::LogAppendTime } else { TimestampType::CreateTime },
-            timestamp_before_max_ms: natural("message.timestamp.before.max.ms"),
-            timestamp_after_max_ms: natural("message.timestamp.after.max.ms"),
-            min_in_sync_replicas: small("min.insync.replicas") as usize,
-            index_interval_bytes: small("index.interval.bytes"),
-            segment_index_bytes: small("segment.index.bytes"),
-            file_delete_delay_ms: natural("file.delete.delay.ms"),
-        }
-    }
-
-    /// How many replicas must be in sync for `acks=all`: never more than the partition has, as in Kafka.
-    pub fn required_in_sync_replicas(&self, replica_count: usize) -> usize {
-        self.min_in_sync_replicas.min(replica_count)
-    }
 }
 
 /// The integer that holds. A stored text that does not parse was refused by this release, so the default stands in.

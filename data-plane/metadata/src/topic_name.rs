@@ -35,6 +35,11 @@ pub enum TopicNameError {
 pub struct TopicName(Arc<str>);
 
 impl TopicName {
+    /// A name, if it is legal.
+    pub fn new(text: &str) -> Result<Self, TopicNameError> {
+        text.parse()
+    }
+
     /// The name as text.
     pub fn as_str(&self) -> &str {
         &self.0

@@ -1,5 +1,7 @@
 //! The decisions of the metadata controller, as tables.
 
+#![allow(clippy::unwrap_used)]
+
 mod support;
 
 use std::collections::BTreeMap;
@@ -10,7 +12,7 @@ use millstream_metadata::decide::{
 };
 use millstream_metadata::image::MetadataImage;
 use millstream_metadata::records::{Endpoint, MetadataRecord};
-use millstream_metadata::topic_config::{self, Access, DEFINITIONS, TimestampType, TopicSettings};
+use millstream_metadata::topic_config::{self, Access, DEFINITIONS};
 use support::{LIMITS, create_request, image_with_brokers, register, tenant, topic_id};
 use uuid::Uuid;
 
@@ -258,24 +260,6 @@ fn defaults_of_the_table_pass_their_own_rules() {
     }
     assert!(DEFINITIONS.is_sorted_by(|left, right| left.name < right.name));
     assert_eq!(DEFINITIONS.iter().filter(|definition| definition.access == Access::Editable).count(), 13);
-}
-
-#[test]
-fn settings_follow_from_defaults_and_what_is_set() {
-    let mut configs = BTreeMap::new();
-    let settings = TopicSettings::resolve(&configs);
-    assert_eq!(settings.retention_ms, Some(604_800_000));
-    assert_eq!(settings.retention_bytes, None);
-    assert_eq!(settings.segment_bytes, 104_857_600);
-    assert_eq!(settings.max_message_bytes, 2_097_164);
-    assert_eq!(settings.timestamp_type, TimestampType::CreateTime);
-    assert_eq!(settings.required_in_sync_replicas(3), 2);
-    assert_eq!(settings.required_in_sync_replicas(1), 1);
-    configs.insert("retention.ms".to_owned(), "-1".to_owned());
-    configs.insert("message.timestamp.type".to_owned(), "LogAppendTime".to_owned());
-    let settings = TopicSettings::resolve(&configs);
-    assert_eq!(settings.retention_ms, None);
-    assert_eq!(settings.timestamp_type, TimestampType::LogAppendTime);
 }
 
 fn alteration(name: &str, operation: ConfigOperation, value: Option<&str>) -> ConfigAlteration {

@@ -1,5 +1,7 @@
 //! A metadata group of one voter, through its front door.
 
+#![allow(clippy::unwrap_used)]
+
 mod support;
 
 use std::io::{BufRead, BufReader, Write};
@@ -8,7 +10,7 @@ use std::process::{Command, Stdio};
 
 use millstream_metadata::decide::{self, Decision, TopicError};
 use millstream_metadata::image::MetadataImage;
-use millstream_metadata::raft::group::{DecideError, MetadataGroup, ProposeError, StartError};
+use millstream_metadata::raft::{DecideError, MetadataGroup, ProposeError, StartError};
 use millstream_metadata::records::MetadataRecord;
 use millstream_metadata::snapshot;
 use support::{create_request, register, tenant, topic_id};

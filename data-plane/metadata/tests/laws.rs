@@ -1,17 +1,19 @@
 //! Laws that hold for every sequence of records.
 
+#![allow(clippy::unwrap_used)]
+
 mod support;
 
 use std::collections::BTreeSet;
 
 use millstream_metadata::delta::MetadataDelta;
 use millstream_metadata::image::MetadataImage;
-use millstream_metadata::records::{DecodeError, decode_frame, encode_frame};
+use millstream_metadata::records::{DecodeError, MetadataRecord, decode_frame, encode_frame};
 use millstream_metadata::snapshot;
 use proptest::prelude::*;
 use support::{any_record, image_of};
 
-fn any_records() -> impl Strategy<Value = Vec<millstream_metadata::records::MetadataRecord>> {
+fn any_records() -> impl Strategy<Value = Vec<MetadataRecord>> {
     prop::collection::vec(any_record(), 0..120)
 }
 
@@ -28,7 +30,7 @@ fn partitions(image: &MetadataImage) -> BTreeSet<(String, uuid::Uuid, usize, Str
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(200))]
+    #![proptest_config(ProptestConfig::with_cases(80))]
 
     #[test]
     fn applying_the_records_of_an_image_gives_that_image(records in any_records()) {
@@ -84,7 +86,12 @@ proptest! {
         let before = image_of(&records);
         let mut after = before.clone();
         for record in &more {
-            let _ = after.apply(record);
+            // An id is never used twice, so no topic comes back under the id of one that was there before.
+            let reuses = matches!(record, MetadataRecord::Topic { tenant, topic_id, .. }
+                if before.topic_by_id(tenant, *topic_id).is_some());
+            if !reuses {
+                let _ = after.apply(record);
+            }
         }
         let delta = MetadataDelta::between(&before, &after);
         let mut expected = partitions(&before);
@@ -121,7 +128,7 @@ proptest! {
 fn only_producer_ids_differ(before: &MetadataImage, after: &MetadataImage) -> bool {
     let without_ids = |image: &MetadataImage| {
         let mut records = snapshot::records(image);
-        records.retain(|record| !matches!(record, millstream_metadata::records::MetadataRecord::ProducerIds { .. }));
+        records.retain(|record| !matches!(record, MetadataRecord::ProducerIds { .. }));
         records
     };
     without_ids(before) == without_ids(after)

@@ -1,13 +1,15 @@
 //! A metadata group of three voters over a transport in memory: what more voters will need is already there.
 
+#![allow(clippy::unwrap_used)]
+
 mod support;
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use millstream_metadata::raft::group::{Founding, MetadataGroup, ProposeError, VoterOptions};
 use millstream_metadata::raft::network::{Peer, RaftTransport, TransportAnswer, TransportError};
+use millstream_metadata::raft::{Founding, MetadataGroup, ProposeError, VoterOptions};
 use millstream_metadata::records::MetadataRecord;
 
 /// How long a group may take to agree or to elect: far more than it needs.

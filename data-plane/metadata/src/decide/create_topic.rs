@@ -82,13 +82,7 @@ pub fn create_topic(
 }
 
 fn check_name(image: &MetadataImage, tenant: &LogicalClusterId, name: &str) -> Result<TopicName, TopicError> {
-    let name: TopicName = match name.parse() {
-        Ok(name) => name,
-        Err(error) => {
-            let error: crate::topic_name::TopicNameError = error;
-            return Err(TopicError::InvalidTopic { reason: error.to_string() });
-        }
-    };
+    let name = TopicName::new(name).map_err(|error| TopicError::InvalidTopic { reason: error.to_string() })?;
     let Some(colliding) = image.tenant(tenant).and_then(|tenant| tenant.colliding_name(&name)) else {
         return Ok(name);
     };

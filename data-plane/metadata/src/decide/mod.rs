@@ -16,7 +16,7 @@ mod delete_topic;
 mod placement;
 mod register_broker;
 
-pub use allocate_producer_ids::{PRODUCER_ID_BLOCK, ProducerIdBlock, allocate_producer_ids};
+pub use allocate_producer_ids::{PRODUCER_ID_BLOCK, ProducerIdBlock, ProducerIdsExhausted, allocate_producer_ids};
 pub use alter_configs::{ConfigAlteration, ConfigOperation, alter_topic_configs, replace_topic_configs};
 pub use create_partitions::{CreatePartitionsRequest, CreatedPartitions, create_partitions};
 pub use create_topic::{CreateTopicRequest, CreatedTopic, create_topic};

@@ -184,4 +184,17 @@ mod tests {
             }
         }
     }
+
+    #[test]
+    fn decoding_any_bytes_ends_without_a_panic() {
+        bolero::check!().with_type::<Vec<u8>>().for_each(|bytes| {
+            let _ = decode(42, bytes);
+            // With a right version and checksum, so that what is behind them is reached.
+            let mut sealed = vec![ENTRY_VERSION];
+            sealed.extend_from_slice(bytes);
+            let checksum = crc32c::crc32c(&sealed);
+            sealed.extend_from_slice(&checksum.to_be_bytes());
+            let _ = decode(42, &sealed);
+        });
+    }
 }

@@ -12,14 +12,12 @@ use tokio::task::JoinHandle;
 use crate::decide::Decision;
 use crate::image::MetadataImage;
 use crate::raft::entry::Batch;
-use crate::raft::files::Layout;
-pub use crate::raft::files::StartError;
+use crate::raft::files::{Layout, StartError};
 use crate::raft::log_store::{LogStore, Opened};
 use crate::raft::network::{
     self, MAX_MESSAGE_ENTRIES, MessageError, Network, NoPeers, RaftTransport, SNAPSHOT_PIECE_BYTES,
 };
-pub use crate::raft::proposer::ProposeError;
-use crate::raft::proposer::{self, Prepared, Proposal, QUEUED_PROPOSALS};
+use crate::raft::proposer::{self, Prepared, Proposal, ProposeError, QUEUED_PROPOSALS};
 use crate::raft::snapshot_file::{self, StoredSnapshot};
 use crate::raft::state_machine::StateMachine;
 use crate::raft::{TypeConfig, VoterId};

@@ -1,6 +1,6 @@
 //! The raft group that keeps the metadata: log and snapshot on disk, one image in memory.
 //!
-//! [`group::MetadataGroup`] is the door. Behind it: `proposer` runs decisions one after another and writes the records
+//! [`MetadataGroup`] is the door. Behind it: `proposer` runs decisions one after another and writes the records
 //! of all that are waiting as one log entry with one fsync; `log_store` is the log, in redb; `state_machine` applies
 //! entries to the image and publishes it; `files` and `snapshot_file` are what lies in the directory; `network` carries
 //! messages between voters over a transport that the broker supplies.
@@ -12,12 +12,16 @@ use std::io::Cursor;
 
 mod entry;
 mod files;
-pub mod group;
+mod group;
 mod log_store;
 pub mod network;
 mod proposer;
 mod snapshot_file;
 mod state_machine;
+
+pub use files::StartError;
+pub use group::{DecideError, Founding, MetadataGroup, SNAPSHOT_AFTER_ENTRIES, VoterOptions};
+pub use proposer::ProposeError;
 
 /// The number of a voter. The same as its broker id, where a process is both.
 pub type VoterId = u64;

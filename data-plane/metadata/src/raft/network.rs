@@ -67,7 +67,7 @@ pub type TransportAnswer<'a> = Pin<Box<dyn Future<Output = Result<Vec<u8>, Trans
 
 /// Carries messages between voters.
 ///
-/// An implementation delivers a message at most once, to [`answer`](crate::raft::group::MetadataGroup::answer_peer)
+/// An implementation delivers a message at most once, to [`answer_peer`](crate::raft::MetadataGroup::answer_peer)
 /// of exactly the voter that `peer` names, and returns its answer; it may fail at any time. It checks that the other
 /// side is a voter of the same physical cluster, refuses messages above [`MAX_MESSAGE_BYTES`], and gives up on its
 /// own when a peer does not answer for some seconds.

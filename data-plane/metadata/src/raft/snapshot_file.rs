@@ -133,3 +133,34 @@ fn split(bytes: &[u8]) -> Result<(Meta, &[u8]), HeaderError> {
     let meta = serde_json::from_slice(meta).map_err(|_| HeaderError::Damaged)?;
     Ok((meta, image))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn meta(index: u64) -> Meta {
+        let log_id = LogId::new(openraft::CommittedLeaderId::new(1, 1), index);
+        Meta { last_log_id: Some(log_id), last_membership: Default::default(), snapshot_id: index.to_string() }
+    }
+
+    #[test]
+    fn the_newest_snapshot_stays_whoever_writes_last() {
+        let directory = tempfile::tempdir().unwrap();
+        let file = SnapshotFile::new(directory.path().join("snapshot"), None);
+        file.write(&meta(7), b"seven").unwrap();
+        file.write(&meta(5), b"five").unwrap();
+        let (stored, image) = file.read().unwrap().unwrap();
+        assert_eq!((stored, image.as_slice()), (meta(7), &b"seven"[..]));
+    }
+
+    #[test]
+    fn reading_any_bytes_ends_without_a_panic() {
+        bolero::check!().with_type::<Vec<u8>>().for_each(|bytes| {
+            let _ = split(bytes);
+            let mut with_magic = MAGIC.to_vec();
+            with_magic.push(VERSION);
+            with_magic.extend_from_slice(bytes);
+            let _ = split(&with_magic);
+        });
+    }
+}

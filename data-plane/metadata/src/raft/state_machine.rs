@@ -15,7 +15,7 @@ use openraft::{
 };
 use tokio::sync::watch;
 
-use crate::image::MetadataImage;
+use crate::image::{ApplyError, MetadataImage};
 use crate::raft::entry::{Applied, Batch};
 use crate::raft::snapshot_file::{Meta, SnapshotFile, StoredSnapshot};
 use crate::raft::{TypeConfig, VoterId};
@@ -52,17 +52,12 @@ impl StateMachine {
         self.published.subscribe()
     }
 
-    fn apply_batch(
-        &self,
-        image: &mut MetadataImage,
-        log_id: LogId<VoterId>,
-        batch: &Batch,
-    ) -> Result<Applied, RaftStorageError> {
+    fn apply_batch(image: &mut MetadataImage, batch: &Batch) -> Result<Applied, ApplyError> {
         // Empty batches only mark a position, so they are never out of date.
         if batch.base_offset != image.offset() && !batch.records.is_empty() {
             return Ok(Applied::Superseded);
         }
-        image.apply_all(batch.records.iter()).map_err(|error| StorageIOError::apply(log_id, AnyError::new(&error)))?;
+        image.apply_all(batch.records.iter())?;
         Ok(Applied::At(image.offset()))
     }
 }
@@ -111,7 +106,8 @@ impl RaftStateMachine<TypeConfig> for StateMachine {
             let log_id = entry.log_id;
             let answer = match entry.payload {
                 EntryPayload::Blank => Applied::At(image.offset()),
-                EntryPayload::Normal(batch) => self.apply_batch(&mut image, log_id, &batch)?,
+                EntryPayload::Normal(batch) => Self::apply_batch(&mut image, &batch)
+                    .map_err(|error| StorageIOError::apply(log_id, AnyError::new(&error)))?,
                 EntryPayload::Membership(membership) => {
                     self.membership = StoredMembership::new(Some(log_id), membership);
                     Applied::At(image.offset())

@@ -1,6 +1,6 @@
 //! What several test files share: ids, and generators of record sequences.
 
-#![allow(dead_code)]
+#![allow(dead_code, clippy::unwrap_used)]
 
 use std::collections::BTreeMap;
 
