@@ -1,17 +1,17 @@
 //! franz-go from the Go module proxy: our checks with its client, and the integration tests that its authors wrote.
 //! Those cannot log in with PLAIN, so a small proxy logs in for them; see proxy.go.
-use std::io::{BufRead as _, BufReader};
 use std::path::PathBuf;
-use std::process::{Command, Stdio};
+use std::process::Command;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, anyhow, bail};
 
 use super::Suite;
-use crate::context::{Context, is_newer_than_sources};
+use super::sasl_proxy::{SaslProxy, build_program};
+use crate::context::Context;
 use crate::need;
 use crate::outcome::Outcome;
-use crate::process::{ProcessGroup, run_logged};
+use crate::process::run_logged;
 
 pub const FRANZ_GO: Suite = Suite {
     name: "franz-go",
@@ -71,20 +71,13 @@ fn run_checks(context: &Context) -> Result<Outcome> {
 }
 
 fn run_upstream(context: &Context) -> Result<Outcome> {
-    let program = build_program(context)?;
     let (tests, directory) = build_upstream_tests(context)?;
     let server = context.start_server()?;
-    let mut proxy = Command::new(program);
-    server.access().set_environment(proxy.arg("proxy"));
-    let mut proxy = ProcessGroup::spawn("the SASL proxy", proxy.stdout(Stdio::piped()).stderr(Stdio::null()))?;
-    let output = proxy.child_mut().stdout.take().ok_or_else(|| anyhow!("the proxy has no standard output"))?;
-    let mut output = BufReader::new(output);
-    let mut address = String::new();
-    output.read_line(&mut address).context("the proxy printed no address")?;
+    let proxy = SaslProxy::start(context, server.access())?;
     let mut command = Command::new(tests);
     command.current_dir(directory).args(["-test.v", "-test.timeout", "9m", "-test.run"]);
     command.arg(format!("^({})$", UPSTREAM_TESTS.join("|")));
-    command.env("KGO_SEEDS", address.trim()).env("KGO_TEST_RF", "1").env("KGO_TEST_RECORDS", RECORDS);
+    command.env("KGO_SEEDS", proxy.address()).env("KGO_TEST_RF", "1").env("KGO_TEST_RECORDS", RECORDS);
     command.env("KGO_TEST_STABLE_FETCH", "true").env("KGO_LOG_LEVEL", "none");
     let status = run_logged("kgo tests", &mut command, &context.log, RUN_LIMIT)?;
     let outcome = go_test_results(&context.log_since(0)?);
@@ -92,17 +85,6 @@ fn run_upstream(context: &Context) -> Result<Outcome> {
         bail!("the tests of franz-go ended with {status}");
     }
     Ok(outcome)
-}
-
-fn build_program(context: &Context) -> Result<PathBuf> {
-    let sources = context.e2e_dir("franz-go");
-    let program = context.build_dir("franz-go")?.join("franz-go");
-    if !is_newer_than_sources(&program, &sources) {
-        let mut command = Command::new("go");
-        command.current_dir(&sources).env("GOFLAGS", "-mod=readonly").args(["build", "-o"]).arg(&program).arg(".");
-        context.step("go build", &mut command, BUILD_LIMIT)?;
-    }
-    Ok(program)
 }
 
 /// Compiles upstream's tests inside the module cache, where their own go.mod applies.

@@ -7,8 +7,10 @@ use crate::outcome::Outcome;
 
 mod franz_go;
 mod java;
+mod kafka_tools;
 mod kcat;
 mod python;
+mod sasl_proxy;
 mod tweets;
 mod wire;
 
@@ -22,4 +24,4 @@ pub struct Suite {
 }
 
 /// In the order in which they run: the quick and telling ones first.
-pub const SUITES: &[Suite] = &[tweets::SUITE, wire::SUITE, java::SUITE, kcat::SUITE, python::CONFLUENT_KAFKA, python::KAFKA_PYTHON, franz_go::FRANZ_GO, franz_go::KGO];
+pub const SUITES: &[Suite] = &[tweets::SUITE, wire::SUITE, java::SUITE, kcat::SUITE, python::CONFLUENT_KAFKA, python::KAFKA_PYTHON, franz_go::FRANZ_GO, franz_go::KGO, kafka_tools::SUITE];

@@ -1,0 +1,116 @@
+#!/usr/bin/env bash
+# Apache Kafka's own command line programs, as its manual shows them. Prints one line per check and a count.
+# Needs KAFKA_JARS, LOG4J, CLIENT_PROPERTIES, BOOTSTRAP_SERVERS, PLAIN_BOOTSTRAP_SERVERS (the same server without SASL) and
+# ACLS (True or False: whether the server answers DescribeAcls).
+set -u -o pipefail
+
+work=$(mktemp -d)
+trap 'rm -rf "$work"' EXIT
+passed=0
+failed=0
+run=$$
+
+# tool MAIN ARGUMENT...: its output is in $work/out as well.
+tool() {
+  timeout 120 java -Xmx256m -XX:+UseSerialGC -XX:TieredStopAtLevel=1 -Dlog4j2.configurationFile="$LOG4J" -cp "$KAFKA_JARS/*" "$@" \
+    > "$work/out" 2> "$work/err"
+}
+
+# client MAIN ARGUMENT...: a tool that logs in.
+client() {
+  local main=$1
+  shift
+  tool "$main" --bootstrap-server "$BOOTSTRAP_SERVERS" --command-config "$CLIENT_PROPERTIES" "$@"
+}
+
+report() { # report NAME yes|no
+  if [ "$2" = yes ]; then
+    passed=$((passed + 1)); echo "ok   $1"
+  else
+    failed=$((failed + 1)); echo "FAIL $1"
+    tail -5 "$work/out" | cut -c1-300 | sed 's/^/     out: /'
+    tail -8 "$work/err" | cut -c1-300 | sed 's/^/     err: /'
+  fi
+}
+
+# succeeds NAME COMMAND...
+succeeds() {
+  local name=$1
+  shift
+  if "$@"; then report "$name" yes; else report "$name" no; fi
+}
+
+# prints NAME PATTERN: the last tool printed a line that matches.
+prints() { if grep -Eq "$2" "$work/out"; then report "$1" yes; else report "$1" no; fi; }
+
+sum_up() { awk "{sum += \$1} END {print sum + 0}"; }
+
+topics=org.apache.kafka.tools.TopicCommand
+groups=org.apache.kafka.tools.consumer.group.ConsumerGroupCommand
+topic=tools-$run
+
+succeeds "TopicCommand creates a topic" client $topics --create --topic "$topic" --partitions 3 --config retention.ms=3600000
+succeeds "TopicCommand describes it" client $topics --describe --topic "$topic"
+prints "its partitions and configs are shown" "PartitionCount: 3.*Configs: .*retention.ms=3600000"
+prints "each partition has a leader" "Partition: 2[[:space:]]+Leader: [0-9]+"
+succeeds "TopicCommand adds partitions" client $topics --alter --topic "$topic" --partitions 4
+succeeds "TopicCommand lists topics" client $topics --list
+prints "the topic is listed" "^$topic\$"
+
+succeeds "VerifiableProducer sends 10,000 records" client org.apache.kafka.tools.VerifiableProducer \
+  --topic "$topic" --max-messages 10000 --throughput -1 --acks -1
+prints "all 10,000 were acknowledged" '"sent":10000.*"acked":10000|"acked":10000.*"sent":10000'
+succeeds "VerifiableConsumer reads them" client org.apache.kafka.tools.VerifiableConsumer \
+  --topic "$topic" --group-id "verify-$run" --max-messages 10000 --reset-policy earliest --group-protocol classic
+consumed=$(grep -o '"name":"records_consumed".*' "$work/out" | grep -o '"count":[0-9]*' | head -10000 | cut -d: -f2 | sum_up)
+if [ "${consumed:-0}" -ge 10000 ]; then report "10,000 were consumed" yes; else echo "consumed: $consumed"; report "10,000 were consumed" no; fi
+
+succeeds "GetOffsetShell answers the end offsets" client org.apache.kafka.tools.GetOffsetShell --topic "$topic"
+total=$(cut -d: -f3 "$work/out" | sum_up)
+if [ "$total" = 10000 ]; then report "they add up to 10,000" yes; else report "they add up to 10,000" no; fi
+succeeds "GetOffsetShell answers the earliest offsets" client org.apache.kafka.tools.GetOffsetShell --topic "$topic" --time -2
+prints "they are zero" "^$topic:0:0\$"
+succeeds "GetOffsetShell answers by largest timestamp" client org.apache.kafka.tools.GetOffsetShell --topic "$topic" --time -3
+
+succeeds "ConsumerGroupCommand lists groups" client $groups --list
+prints "the group is listed" "^verify-$run\$"
+succeeds "ConsumerGroupCommand describes the group" client $groups --describe --group "verify-$run"
+prints "its committed offsets and lag are shown" "verify-$run +$topic +0 +[0-9]+ +[0-9]+ +0 "
+succeeds "ConsumerGroupCommand describes its state" client $groups --describe --group "verify-$run" --state
+prints "the group is empty" "Empty"
+succeeds "ConsumerGroupCommand resets offsets" client $groups --group "verify-$run" --topic "$topic" --reset-offsets --to-earliest --execute
+prints "the new offset is zero" "$topic +0 +0"
+succeeds "ConsumerGroupCommand resets offsets by time" client $groups --group "verify-$run" --topic "$topic:0" --reset-offsets --by-duration PT1H --execute
+succeeds "ConsumerGroupCommand deletes offsets" client $groups --group "verify-$run" --topic "$topic" --delete-offsets
+succeeds "ConsumerGroupCommand deletes the group" client $groups --delete --group "verify-$run"
+prints "the deletion succeeded" "successful"
+
+succeeds "ConfigCommand alters a topic" client kafka.admin.ConfigCommand --alter --entity-type topics --entity-name "$topic" --add-config retention.bytes=1000000
+succeeds "ConfigCommand describes the topic" client kafka.admin.ConfigCommand --describe --entity-type topics --entity-name "$topic"
+prints "the new config is shown" "retention.bytes=1000000"
+succeeds "ConfigCommand describes every config" client kafka.admin.ConfigCommand --describe --all --entity-type topics --entity-name "$topic"
+prints "defaults are shown too" "cleanup.policy=delete"
+
+echo "{\"version\":1,\"partitions\":[{\"topic\":\"$topic\",\"partition\":0,\"offset\":10}]}" > "$work/delete.json"
+succeeds "DeleteRecordsCommand deletes records" client org.apache.kafka.tools.DeleteRecordsCommand --offset-json-file "$work/delete.json"
+prints "the low watermark is 10" "low_watermark: 10"
+succeeds "BrokerApiVersionsCommand lists the versions" client org.apache.kafka.tools.BrokerApiVersionsCommand
+prints "produce and fetch are usable" "Produce\(0\): .*usable"
+
+succeeds "ProducerPerformance sends 50,000 records" client org.apache.kafka.tools.ProducerPerformance \
+  --topic "perf-$run" --num-records 50000 --record-size 200 --throughput -1 --command-property acks=all
+prints "it prints its percentiles" "50000 records sent.*99.9th"
+succeeds "ConsumerPerformance reads them" client org.apache.kafka.tools.ConsumerPerformance --topic "perf-$run" --num-records 50000 --timeout 30000 --hide-header
+
+succeeds "ClientCompatibilityTest succeeds" tool org.apache.kafka.tools.ClientCompatibilityTest --bootstrap-server "$PLAIN_BOOTSTRAP_SERVERS" \
+  --topic "compatibility-$run" --offsets-for-times-supported True --cluster-id-supported True --expect-record-too-large-exception False \
+  --num-cluster-nodes 1 --create-topics-supported True --describe-acls-supported "$ACLS" --describe-configs-supported True \
+  --idempotent-producer-supported True
+prints "it says SUCCESS" "SUCCESS"
+
+succeeds "TopicCommand deletes the topic" client $topics --delete --topic "$topic"
+client $topics --describe --topic "$topic"
+if [ $? -ne 0 ]; then report "the deleted topic is not described" yes; else report "the deleted topic is not described" no; fi
+
+echo "kafka-tools: $passed passed, $failed failed"
+[ "$failed" -eq 0 ]
