@@ -75,6 +75,7 @@ pub enum StartError {
 pub struct GroupCoordinator {
     slots: Vec<Arc<Slot>>,
     next_token: AtomicU64,
+    max_offset_metadata: usize,
     clock: Clock,
     stop: CancellationToken,
     tasks: Mutex<Vec<JoinHandle<()>>>,
@@ -104,6 +105,7 @@ impl GroupCoordinator {
         Ok(Arc::new(Self {
             slots,
             next_token: AtomicU64::new(0),
+            max_offset_metadata: config.max_offset_metadata_bytes,
             clock,
             stop: stop.clone(),
             tasks: Mutex::new(tasks),
@@ -260,6 +262,11 @@ impl GroupCoordinator {
     fn slot(&self, tenant: &LogicalClusterId, group_id: &str) -> &Arc<Slot> {
         let hash = crc32c::crc32c_append(crc32c::crc32c(tenant.as_str().as_bytes()), group_id.as_bytes());
         &self.slots[hash as usize % self.slots.len()]
+    }
+
+    /// How long a client's note on a committed offset may be.
+    pub fn max_offset_metadata(&self) -> usize {
+        self.max_offset_metadata
     }
 
     /// The instant as the coordinator sees it.

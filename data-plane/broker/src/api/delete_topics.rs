@@ -1,0 +1,54 @@
+//! DeleteTopics: by name, or by id from version 6 on.
+
+use std::borrow::Cow;
+
+use millstream_metadata::decide::TopicSelector;
+use millstream_protocol::error_code::ErrorCode;
+use millstream_protocol::messages::delete_topics_request::{DeleteTopicState, DeleteTopicsRequest};
+use millstream_protocol::messages::delete_topics_response::{DeletableTopicResult, DeleteTopicsResponse};
+
+use super::RequestContext;
+use crate::topics;
+
+pub(super) async fn handle<'a>(ctx: &RequestContext<'_>, request: DeleteTopicsRequest<'a>) -> DeleteTopicsResponse<'a> {
+    let by_name = request.topic_names.into_iter().map(|name| DeleteTopicState { name: Some(name), ..Default::default() });
+    let wanted: Vec<DeleteTopicState<'a>> = by_name.chain(request.topics).collect();
+    let mut responses = Vec::with_capacity(wanted.len());
+    for topic in wanted {
+        responses.push(delete(ctx, topic).await);
+    }
+    DeleteTopicsResponse { responses, ..DeleteTopicsResponse::default() }
+}
+
+async fn delete<'a>(ctx: &RequestContext<'_>, topic: DeleteTopicState<'a>) -> DeletableTopicResult<'a> {
+    let tenant = &ctx.authenticated.credential.tenant;
+    let selector = match (&topic.name, topic.topic_id.is_nil()) {
+        (Some(name), true) => TopicSelector::Name(name.to_string()),
+        (None, false) => TopicSelector::Id(topic.topic_id),
+        _ => {
+            return result(topic, ErrorCode::InvalidRequest, Some("name either the topic or its id".into()));
+        }
+    };
+    match topics::delete(ctx.broker, tenant, selector).await {
+        Ok(deleted) => DeletableTopicResult {
+            name: Some(deleted.name.to_string().into()),
+            topic_id: deleted.topic_id,
+            error_code: ErrorCode::None.code(),
+            error_message: None,
+        },
+        Err(error) => result(topic, error.code(), Some(error.to_string().into())),
+    }
+}
+
+fn result<'a>(
+    topic: DeleteTopicState<'a>,
+    code: ErrorCode,
+    message: Option<Cow<'static, str>>,
+) -> DeletableTopicResult<'a> {
+    DeletableTopicResult {
+        name: topic.name,
+        topic_id: topic.topic_id,
+        error_code: code.code(),
+        error_message: message,
+    }
+}

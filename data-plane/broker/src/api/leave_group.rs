@@ -1,0 +1,56 @@
+//! LeaveGroup: members go, or an administrator removes them. Before version 3 a request names one member and has one
+//! outcome; from then on each member has its own.
+
+use std::borrow::Cow;
+
+use millstream_protocol::error_code::ErrorCode;
+use millstream_protocol::messages::leave_group_request::LeaveGroupRequest;
+use millstream_protocol::messages::leave_group_response::{LeaveGroupResponse, MemberResponse};
+
+use super::RequestContext;
+use crate::groups::classic::event::{Leaver, Left};
+use crate::groups::error::GroupError;
+
+/// First version that names many members.
+const FIRST_BATCH_VERSION: i16 = 3;
+
+pub(super) async fn handle(ctx: &RequestContext<'_>, request: LeaveGroupRequest<'_>) -> LeaveGroupResponse<'static> {
+    if request.group_id.is_empty() {
+        return refuse(ErrorCode::InvalidGroupId);
+    }
+    let is_batch = ctx.api_version >= FIRST_BATCH_VERSION;
+    let leavers = if is_batch {
+        let leavers = request.members.into_iter().map(|member| Leaver {
+            member_id: member.member_id.into_owned(),
+            group_instance_id: member.group_instance_id.map(Cow::into_owned),
+        });
+        leavers.collect()
+    } else {
+        vec![Leaver { member_id: request.member_id.into_owned(), group_instance_id: None }]
+    };
+    let tenant = &ctx.authenticated.credential.tenant;
+    match ctx.broker.groups.leave(tenant, &request.group_id, leavers).await {
+        Ok(left) if is_batch => LeaveGroupResponse {
+            members: left.into_iter().map(respond).collect(),
+            ..LeaveGroupResponse::default()
+        },
+        Ok(left) => refuse(code(left.first().and_then(|left| left.error))),
+        Err(error) => refuse(error.code()),
+    }
+}
+
+fn respond(left: Left) -> MemberResponse<'static> {
+    MemberResponse {
+        member_id: left.leaver.member_id.into(),
+        group_instance_id: left.leaver.group_instance_id.map(Cow::Owned),
+        error_code: code(left.error).code(),
+    }
+}
+
+fn code(error: Option<GroupError>) -> ErrorCode {
+    error.map_or(ErrorCode::None, GroupError::code)
+}
+
+fn refuse(code: ErrorCode) -> LeaveGroupResponse<'static> {
+    LeaveGroupResponse { error_code: code.code(), ..LeaveGroupResponse::default() }
+}

@@ -1,0 +1,22 @@
+//! `GET /kafka/v3/clusters/{cluster}/topics/{topic}/partitions/{partition}`
+
+use std::sync::Arc;
+
+use axum::Json;
+use axum::extract::{Path, State};
+
+use super::partition::{self, Partition};
+use super::scope::Scope;
+use super::topic;
+use crate::broker::Broker;
+use crate::http::error::RestError;
+
+pub(super) async fn handle(
+    State(broker): State<Arc<Broker>>,
+    scope: Scope,
+    Path((_, name, number)): Path<(String, String, String)>,
+) -> Result<Json<Partition>, RestError> {
+    let topic = topic::find(&broker, &scope, &name)?;
+    let (number, partition) = partition::find(&topic, &number)?;
+    Ok(Json(Partition::of(&scope, &name, number, partition)))
+}

@@ -1,0 +1,20 @@
+//! `GET /kafka/v3/clusters/{cluster}/topics/{topic}`
+
+use std::sync::Arc;
+
+use axum::Json;
+use axum::extract::{Path, State};
+
+use super::scope::Scope;
+use super::topic::{self, Topic};
+use crate::broker::Broker;
+use crate::http::error::RestError;
+
+pub(super) async fn handle(
+    State(broker): State<Arc<Broker>>,
+    scope: Scope,
+    Path((_, name)): Path<(String, String)>,
+) -> Result<Json<Topic>, RestError> {
+    let topic = topic::find(&broker, &scope, &name)?;
+    Ok(Json(Topic::of(&scope, &topic)))
+}

@@ -1,0 +1,100 @@
+//! URLs and resource names of what is in a cluster.
+
+use std::fmt::Write;
+use std::sync::Arc;
+
+use millstream_api::ids::LogicalClusterId;
+use serde::Serialize;
+
+/// Makes links into one cluster.
+#[derive(Clone)]
+pub(super) struct Links {
+    /// `http://host/kafka/v3/clusters`
+    clusters: Arc<str>,
+    tenant: LogicalClusterId,
+}
+
+/// A link to another resource.
+#[derive(Debug, Serialize)]
+pub(super) struct Related {
+    related: String,
+}
+
+/// Where a resource is and what it is called.
+#[derive(Debug, Serialize)]
+pub(super) struct Metadata {
+    #[serde(rename = "self")]
+    pub(super) self_link: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) resource_name: Option<String>,
+}
+
+impl Links {
+    pub(super) fn new(base_url: &str, tenant: &LogicalClusterId) -> Self {
+        Self { clusters: format!("{base_url}/kafka/v3/clusters").into(), tenant: tenant.clone() }
+    }
+
+    /// The collection of clusters.
+    pub(super) fn clusters(&self) -> Metadata {
+        Metadata { self_link: self.clusters.to_string(), resource_name: None }
+    }
+
+    /// The URL of what is at these path segments in the cluster.
+    pub(super) fn url(&self, segments: &[&str]) -> String {
+        let mut url = format!("{}/{}", self.clusters, self.tenant);
+        for segment in segments {
+            url.push('/');
+            encode_segment(segment, &mut url);
+        }
+        url
+    }
+
+    /// A link to what is at these path segments.
+    pub(super) fn related(&self, segments: &[&str]) -> Related {
+        Related { related: self.url(segments) }
+    }
+
+    /// Link and resource name of a resource. `name` is pairs of kind and name below the cluster.
+    pub(super) fn metadata(&self, segments: &[&str], name: &[(&str, &str)]) -> Metadata {
+        let mut resource_name = format!("crn:///kafka={}", self.tenant);
+        for (kind, name) in name {
+            resource_name.push('/');
+            resource_name.push_str(kind);
+            if !name.is_empty() {
+                resource_name.push('=');
+                encode_segment(name, &mut resource_name);
+            }
+        }
+        Metadata { self_link: self.url(segments), resource_name: Some(resource_name) }
+    }
+
+    /// Link of a collection.
+    pub(super) fn collection(&self, segments: &[&str]) -> Metadata {
+        Metadata { self_link: self.url(segments), resource_name: None }
+    }
+}
+
+/// Percent-encodes everything that is not unreserved in RFC 3986.
+fn encode_segment(segment: &str, url: &mut String) {
+    for byte in segment.bytes() {
+        if byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_' | b'~') {
+            url.push(char::from(byte));
+        } else {
+            write!(url, "%{byte:02X}").expect("writing to a String cannot fail");
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn segments_are_encoded() {
+        let links = Links::new("http://host", &"lkc-a".parse().unwrap());
+        let url = links.url(&["consumer-groups", "a/b é"]);
+        assert_eq!(url, "http://host/kafka/v3/clusters/lkc-a/consumer-groups/a%2Fb%20%C3%A9");
+        let metadata = links.metadata(&["topics", "t"], &[("topic", "t"), ("partition", "1")]);
+        assert_eq!(metadata.resource_name.unwrap(), "crn:///kafka=lkc-a/topic=t/partition=1");
+    }
+}

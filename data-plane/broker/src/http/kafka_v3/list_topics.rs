@@ -1,0 +1,18 @@
+//! `GET /kafka/v3/clusters/{cluster}/topics`
+
+use std::sync::Arc;
+
+use axum::Json;
+use axum::extract::State;
+
+use super::list::List;
+use super::scope::Scope;
+use super::topic::Topic;
+use crate::broker::Broker;
+
+pub(super) async fn handle(State(broker): State<Arc<Broker>>, scope: Scope) -> Json<List<Topic>> {
+    let image = broker.metadata.image();
+    let topics = image.tenant(&scope.tenant).into_iter().flat_map(|tenant| tenant.topics());
+    let data = topics.map(|topic| Topic::of(&scope, topic)).collect();
+    Json(List::new("KafkaTopicList", scope.links.collection(&["topics"]), data))
+}

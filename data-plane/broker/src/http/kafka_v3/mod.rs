@@ -1,0 +1,84 @@
+//! kafka/v3: Confluent's REST API of one cluster. One file per endpoint.
+//!
+//! Promises: a caller reaches its own cluster only; the id of another one is answered as an unknown id. Lists
+//! leave `next` out on their last page. Handlers translate JSON to the broker's functions and back.
+
+mod alter_topic_configs;
+mod cluster;
+mod create_topic;
+mod delete_topic;
+mod get_cluster;
+mod get_partition;
+mod get_replica;
+mod get_topic;
+mod get_topic_config;
+mod links;
+mod list;
+mod list_all_topic_configs;
+mod list_clusters;
+mod list_default_topic_configs;
+mod list_partitions;
+mod list_replicas;
+mod list_topic_configs;
+mod list_topics;
+mod partition;
+mod partitioner;
+mod produce_records;
+mod record;
+mod replica;
+mod reset_topic_config;
+mod scope;
+mod set_topic_config;
+mod topic;
+mod topic_config;
+mod update_topic;
+
+use std::sync::Arc;
+
+use axum::Router;
+use axum::extract::DefaultBodyLimit;
+use axum::middleware::from_fn_with_state;
+use axum::routing::{get, post};
+use http::StatusCode;
+
+use super::error::RestError;
+use super::json::MAX_BODY_BYTES;
+use crate::broker::Broker;
+
+/// Every route of kafka/v3. Trusts the [`Caller`](super::caller::Caller) in the request's extensions.
+pub(crate) fn router(broker: Arc<Broker>) -> Router {
+    let topics = Router::new()
+        .route("/", get(list_topics::handle).post(create_topic::handle))
+        .route("/-/configs", get(list_all_topic_configs::handle))
+        .route("/{topic}", get(get_topic::handle).delete(delete_topic::handle).patch(update_topic::handle))
+        .route("/{topic}/configs", get(list_topic_configs::handle))
+        .route("/{topic}/configs:alter", post(alter_topic_configs::handle))
+        .route("/{topic}/configs%3Aalter", post(alter_topic_configs::handle))
+        .route(
+            "/{topic}/configs/{name}",
+            get(get_topic_config::handle).put(set_topic_config::handle).delete(reset_topic_config::handle),
+        )
+        .route("/{topic}/default-configs", get(list_default_topic_configs::handle))
+        .route("/{topic}/partitions", get(list_partitions::handle))
+        .route("/{topic}/partitions/{partition}", get(get_partition::handle))
+        .route("/{topic}/partitions/{partition}/replicas", get(list_replicas::handle))
+        .route("/{topic}/partitions/{partition}/replicas/{broker}", get(get_replica::handle))
+        .route("/{topic}/records", post(produce_records::handle));
+    let clusters = Router::new()
+        .route("/", get(list_clusters::handle))
+        .route("/{cluster}", get(get_cluster::handle))
+        .nest("/{cluster}/topics", topics);
+    let kafka_v3 = Router::new()
+        .nest("/clusters", clusters)
+        .fallback(|| async { RestError::not_found("HTTP 404 Not Found") })
+        .method_not_allowed_fallback(|| async {
+            RestError::plain(StatusCode::METHOD_NOT_ALLOWED, "HTTP 405 Method Not Allowed")
+        })
+        .layer(DefaultBodyLimit::max(MAX_BODY_BYTES))
+        .layer(from_fn_with_state(Arc::clone(&broker), scope::enter))
+        .with_state(broker);
+    Router::new().nest("/kafka/v3", kafka_v3)
+}
+
+#[cfg(test)]
+mod tests;

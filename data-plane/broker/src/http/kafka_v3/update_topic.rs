@@ -1,0 +1,31 @@
+//! `PATCH /kafka/v3/clusters/{cluster}/topics/{topic}`: more partitions.
+
+use std::sync::Arc;
+
+use axum::Json;
+use axum::extract::{Path, State};
+use millstream_metadata::decide::Mode;
+use serde::Deserialize;
+
+use super::scope::Scope;
+use super::topic::{self, Topic};
+use crate::broker::Broker;
+use crate::http::error::RestError;
+use crate::http::json::JsonBody;
+use crate::topics;
+
+#[derive(Deserialize)]
+pub(super) struct UpdateTopic {
+    partitions_count: i32,
+}
+
+pub(super) async fn handle(
+    State(broker): State<Arc<Broker>>,
+    scope: Scope,
+    Path((_, name)): Path<(String, String)>,
+    JsonBody(request): JsonBody<UpdateTopic>,
+) -> Result<Json<Topic>, RestError> {
+    topics::add_partitions(&broker, &scope.tenant, name.clone(), request.partitions_count, None, Mode::Apply).await?;
+    let topic = topic::find(&broker, &scope, &name)?;
+    Ok(Json(Topic::of(&scope, &topic)))
+}

@@ -1,0 +1,30 @@
+//! Every route of the broker's HTTP listener.
+
+use std::sync::Arc;
+
+use axum::Router;
+use axum::middleware::from_fn_with_state;
+use axum::response::IntoResponse;
+use axum::routing::get;
+use http::StatusCode;
+use tower_http::catch_panic::CatchPanicLayer;
+
+use super::error::RestError;
+use super::{basic_authentication, health, kafka_v3, metrics};
+use crate::broker::Broker;
+
+/// The routes of the listener: kafka/v3 behind Basic authentication, health and metrics.
+pub(super) fn router(broker: Arc<Broker>) -> Router {
+    let authenticate = from_fn_with_state(Arc::clone(&broker), basic_authentication::authenticate);
+    let kafka_v3 = kafka_v3::router(Arc::clone(&broker)).layer(authenticate);
+    Router::new()
+        .route("/health", get(health::live))
+        .route("/ready", get(health::ready))
+        .route("/metrics", get(metrics::page))
+        .fallback(|| async { RestError::not_found("HTTP 404 Not Found") })
+        .with_state(broker)
+        .merge(kafka_v3)
+        .layer(CatchPanicLayer::custom(|_| {
+            RestError::plain(StatusCode::INTERNAL_SERVER_ERROR, "HTTP 500 Internal Server Error").into_response()
+        }))
+}

@@ -1,0 +1,158 @@
+//! One client connection: frames in, responses out, in request order.
+//!
+//! Promises: one request is processed at a time, so responses leave in request order; an unauthenticated peer
+//! gets small frames and little time; a connection closes when its key is revoked. Never holds a lock while it
+//! waits for the socket.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use millstream_protocol::frame::{MAX_FRAME_BYTES, MAX_UNAUTHENTICATED_FRAME_BYTES};
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio_util::sync::CancellationToken;
+use tracing::debug;
+
+use super::frames::{FrameBuffer, FrameError};
+use super::output::Output;
+use crate::api::{self, Answer, RequestError};
+use crate::broker::Broker;
+use crate::connections::Admission;
+use crate::session::Session;
+
+/// How often a connection looks whether it is idle.
+const IDLE_CHECK: Duration = Duration::from_secs(10);
+/// Checks without a request until the connection is closed: ten minutes, as Kafka's `connections.max.idle.ms`.
+const MAX_IDLE_CHECKS: u32 = 60;
+/// Checks until a peer that did not authenticate is closed.
+const MAX_UNAUTHENTICATED_CHECKS: u32 = 3;
+/// A failed login is answered this much later, as Kafka's `connection.failed.authentication.delay.ms`.
+const FAILED_AUTHENTICATION_DELAY: Duration = Duration::from_millis(100);
+
+/// Why a connection ended.
+#[derive(Debug, thiserror::Error)]
+enum CloseReason {
+    #[error("the peer sent what is not a frame: {0}")]
+    Frame(#[from] FrameError),
+    #[error("the request cannot be answered: {0}")]
+    Request(#[from] RequestError),
+    #[error("cannot write to the socket: {0}")]
+    Write(std::io::Error),
+    #[error("authentication failed")]
+    AuthenticationFailed,
+    #[error("idle for too long")]
+    Idle,
+}
+
+/// Serves one connection until it ends.
+pub(crate) async fn serve<S>(
+    broker: Arc<Broker>,
+    socket: S,
+    peer: SocketAddr,
+    admission: Admission,
+    shutdown: CancellationToken,
+) where
+    S: AsyncRead + AsyncWrite + Unpin + Send,
+{
+    let revoked = admission.closed().clone();
+    let mut session = Session::new(Arc::clone(&broker), peer, admission);
+    let ended = tokio::select! {
+        biased;
+        () = shutdown.cancelled() => return,
+        () = revoked.cancelled() => {
+            debug!(peer = %peer, "closed a connection: its key or its cluster is gone");
+            return;
+        }
+        ended = run(&broker, socket, &mut session) => ended,
+    };
+    if let Err(reason) = ended {
+        debug!(peer = %peer, %reason, "closed a connection");
+    }
+}
+
+async fn run<S>(broker: &Arc<Broker>, mut socket: S, session: &mut Session) -> Result<(), CloseReason>
+where
+    S: AsyncRead + AsyncWrite + Unpin + Send,
+{
+    let mut frames = FrameBuffer::new();
+    let mut output = Output::new();
+    let mut idle = IdleWatch::new();
+    loop {
+        let limit = frame_limit(session);
+        while !frames.take_complete(limit)? {
+            let filled = tokio::select! {
+                filled = frames.fill(&mut socket) => filled?,
+                () = idle.check() => {
+                    idle.count_check(session.is_authenticated())?;
+                    frames.shrink();
+                    output.shrink();
+                    continue;
+                }
+            };
+            if !filled {
+                return Ok(());
+            }
+        }
+        // Before authentication requests buy no time: a peer has to log in, not to keep talking.
+        if session.is_authenticated() {
+            idle.reset();
+        }
+        let answer = api::answer(broker, session, frames.frame()).await?;
+        frames.consume();
+        let closes = match answer {
+            Answer::Pieces(pieces) => {
+                output.push(&mut socket, pieces).await.map_err(CloseReason::Write)?;
+                false
+            }
+            Answer::Nothing => false,
+            Answer::LastPieces(pieces) => {
+                tokio::time::sleep(FAILED_AUTHENTICATION_DELAY).await;
+                output.push(&mut socket, pieces).await.map_err(CloseReason::Write)?;
+                true
+            }
+        };
+        // An answer may wait for the next one only if that one comes without waiting.
+        let next_is_quick = frames.complete_next(frame_limit(session)).is_some_and(api::is_quick);
+        if closes || !next_is_quick || output.is_corked_full() {
+            output.flush(&mut socket).await.map_err(CloseReason::Write)?;
+        }
+        if closes {
+            return Err(CloseReason::AuthenticationFailed);
+        }
+    }
+}
+
+fn frame_limit(session: &Session) -> usize {
+    if session.is_authenticated() { MAX_FRAME_BYTES } else { MAX_UNAUTHENTICATED_FRAME_BYTES }
+}
+
+/// One timer for the life of a connection: it is not re-armed for every request, which would cost more than
+/// many requests do.
+struct IdleWatch {
+    timer: std::pin::Pin<Box<tokio::time::Sleep>>,
+    checks_without_request: u32,
+}
+
+impl IdleWatch {
+    fn new() -> Self {
+        Self { timer: Box::pin(tokio::time::sleep(IDLE_CHECK)), checks_without_request: 0 }
+    }
+
+    async fn check(&mut self) {
+        self.timer.as_mut().await;
+        self.timer.as_mut().reset(tokio::time::Instant::now() + IDLE_CHECK);
+    }
+
+    fn reset(&mut self) {
+        self.checks_without_request = 0;
+    }
+
+    fn count_check(&mut self, is_authenticated: bool) -> Result<(), CloseReason> {
+        self.checks_without_request += 1;
+        let allowed = if is_authenticated { MAX_IDLE_CHECKS } else { MAX_UNAUTHENTICATED_CHECKS };
+        if self.checks_without_request >= allowed {
+            return Err(CloseReason::Idle);
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,177 @@
+//! One hosted partition: its log behind a lock, the offsets that readers see, and the fetches that wait for more.
+//!
+//! Promises: records become visible in append order; a waiting fetch learns of an append that happened after it
+//! looked. The lock is held for an append or an index lookup, never while waiting and never for a read of
+//! records. Never decides who leads.
+
+use std::sync::atomic::{AtomicBool, AtomicI32, AtomicI64, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use millstream_api::ids::LogicalClusterId;
+use millstream_log::{AppendError, Appended, Log, MinOneBatch, ReadError, Slice};
+use millstream_protocol::record_batch::BatchHeader;
+use tokio::sync::Notify;
+use uuid::Uuid;
+
+/// Which partition: the tenant and the topic id are part of every key.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(crate) struct PartitionId {
+    pub(crate) tenant: LogicalClusterId,
+    pub(crate) topic_id: Uuid,
+    pub(crate) partition: i32,
+}
+
+/// What a consumer may see.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Isolation {
+    /// Everything below the high watermark.
+    ReadUncommitted,
+    /// Everything below the last stable offset.
+    ReadCommitted,
+}
+
+/// One partition that this broker leads.
+pub(crate) struct Partition {
+    pub(crate) id: PartitionId,
+    leader_epoch: AtomicI32,
+    log: Mutex<Log>,
+    log_end_offset: AtomicI64,
+    has_waiters: AtomicBool,
+    waiters: Mutex<Vec<Arc<FetchWaiter>>>,
+}
+
+/// What one fetch gets of one partition.
+pub(crate) struct Fetched {
+    /// The batches; empty when there is nothing at the offset yet.
+    pub(crate) slice: Option<Slice>,
+    pub(crate) high_watermark: i64,
+    pub(crate) last_stable_offset: i64,
+    pub(crate) log_start_offset: i64,
+    /// Producer id and first offset of aborted transactions in the range, for read_committed.
+    pub(crate) aborted: Vec<(i64, i64)>,
+}
+
+impl Partition {
+    pub(crate) fn new(id: PartitionId, leader_epoch: i32, log: Log) -> Self {
+        let log_end_offset = log.log_end_offset();
+        Self {
+            id,
+            leader_epoch: AtomicI32::new(leader_epoch),
+            log: Mutex::new(log),
+            log_end_offset: AtomicI64::new(log_end_offset),
+            has_waiters: AtomicBool::new(false),
+            waiters: Mutex::new(Vec::new()),
+        }
+    }
+
+    /// The log, for what is not on the hot path.
+    pub(crate) fn log(&self) -> MutexGuard<'_, Log> {
+        self.log.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(crate) fn leader_epoch(&self) -> i32 {
+        self.leader_epoch.load(Ordering::Acquire)
+    }
+
+    pub(crate) fn set_leader_epoch(&self, epoch: i32) {
+        self.leader_epoch.store(epoch, Ordering::Release);
+    }
+
+    /// The end of the log without taking its lock.
+    pub(crate) fn log_end_offset(&self) -> i64 {
+        self.log_end_offset.load(Ordering::Acquire)
+    }
+
+    /// Appends one validated batch and wakes fetches that waited for it.
+    pub(crate) fn append(&self, batch: &[u8], header: &BatchHeader, now_ms: i64) -> Result<Appended, AppendError> {
+        let appended = {
+            let mut log = self.log();
+            let appended = log.append(batch, header, self.leader_epoch(), now_ms)?;
+            self.log_end_offset.store(log.log_end_offset(), Ordering::Release);
+            appended
+        };
+        // Pairs with the store in `add_waiter`: either the waiter sees the new end, or we see the waiter.
+        std::sync::atomic::fence(Ordering::SeqCst);
+        if self.has_waiters.load(Ordering::Relaxed) {
+            self.wake(batch.len());
+        }
+        Ok(appended)
+    }
+
+    /// What a fetch at `offset` gets now.
+    pub(crate) fn fetch(
+        &self,
+        offset: i64,
+        max_bytes: usize,
+        min_one: MinOneBatch,
+        isolation: Isolation,
+    ) -> Result<Fetched, ReadError> {
+        let log = self.log();
+        let high_watermark = log.log_end_offset();
+        let last_stable_offset = log.last_stable_offset();
+        let upper = match isolation {
+            Isolation::ReadUncommitted => high_watermark,
+            Isolation::ReadCommitted => last_stable_offset,
+        };
+        let slice = log.read(offset, max_bytes, min_one, upper)?;
+        let aborted = match (&slice, isolation) {
+            (Some(slice), Isolation::ReadCommitted) => log.aborted_transactions(offset, slice.end_offset())?,
+            _ => Vec::new(),
+        };
+        Ok(Fetched { slice, high_watermark, last_stable_offset, log_start_offset: log.log_start_offset(), aborted })
+    }
+
+    /// Registers a fetch that waits for more bytes. The caller must look at the log once more afterwards.
+    pub(crate) fn add_waiter(&self, waiter: &Arc<FetchWaiter>) {
+        let mut waiters = self.waiters.lock().unwrap_or_else(PoisonError::into_inner);
+        waiters.push(Arc::clone(waiter));
+        self.has_waiters.store(true, Ordering::Relaxed);
+        drop(waiters);
+        std::sync::atomic::fence(Ordering::SeqCst);
+    }
+
+    /// Forgets a waiting fetch.
+    pub(crate) fn remove_waiter(&self, waiter: &Arc<FetchWaiter>) {
+        let mut waiters = self.waiters.lock().unwrap_or_else(PoisonError::into_inner);
+        waiters.retain(|other| !Arc::ptr_eq(other, waiter));
+        self.has_waiters.store(!waiters.is_empty(), Ordering::Relaxed);
+    }
+
+    /// Wakes everybody, for instance because the partition goes away.
+    pub(crate) fn wake_all(&self) {
+        self.wake(usize::MAX / 2);
+    }
+
+    fn wake(&self, bytes: usize) {
+        let waiters = self.waiters.lock().unwrap_or_else(PoisonError::into_inner);
+        for waiter in waiters.iter() {
+            waiter.add_bytes(bytes);
+        }
+    }
+}
+
+/// A fetch that waits until enough bytes were appended to any of its partitions.
+pub(crate) struct FetchWaiter {
+    min_bytes: usize,
+    appended_bytes: AtomicUsize,
+    notify: Notify,
+}
+
+impl FetchWaiter {
+    /// A waiter that wakes after `min_bytes` were appended.
+    pub(crate) fn new(min_bytes: usize) -> Arc<Self> {
+        Arc::new(Self { min_bytes, appended_bytes: AtomicUsize::new(0), notify: Notify::new() })
+    }
+
+    /// Waits until enough was appended since the waiter was made.
+    pub(crate) async fn enough(&self) {
+        self.notify.notified().await;
+    }
+
+    fn add_bytes(&self, bytes: usize) {
+        let before = self.appended_bytes.fetch_add(bytes, Ordering::Relaxed);
+        if before.saturating_add(bytes) >= self.min_bytes {
+            self.notify.notify_one();
+        }
+    }
+}

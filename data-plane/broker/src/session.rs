@@ -1,0 +1,161 @@
+//! Who is on the other side of a connection: the SASL exchange, and the tenant it fixes.
+//!
+//! Promises: until a key was verified only ApiVersions, SaslHandshake and SaslAuthenticate are answered; the
+//! tenant never changes on a connection; a wrong key and an unknown key look alike. Never logs a secret.
+
+use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
+
+use millstream_protocol::error_code::ErrorCode;
+
+use crate::broker::Broker;
+use crate::connections::Admission;
+use crate::metrics::TenantMetrics;
+use crate::tenants::Credential;
+
+/// The only SASL mechanism: API keys.
+pub(crate) const MECHANISM: &str = "PLAIN";
+/// The largest SASL PLAIN token: two names and a secret need far less.
+const MAX_TOKEN_BYTES: usize = 4 * 1024;
+
+/// The state of one connection's authentication.
+pub(crate) struct Session {
+    broker: Arc<Broker>,
+    peer: SocketAddr,
+    admission: Admission,
+    state: State,
+}
+
+enum State {
+    /// Nothing was agreed yet.
+    New,
+    /// The client chose PLAIN with SaslHandshake v1 or later and will send SaslAuthenticate.
+    Handshaken,
+    /// The client chose PLAIN with SaslHandshake v0: its next frame is a bare token.
+    HandshakenRaw,
+    /// A key was verified.
+    Authenticated(Authenticated),
+}
+
+/// What an authenticated connection knows.
+#[derive(Clone)]
+pub(crate) struct Authenticated {
+    /// The key, its owner and its tenant.
+    pub(crate) credential: Arc<Credential>,
+    /// The counters of the tenant.
+    pub(crate) metrics: Arc<TenantMetrics>,
+}
+
+/// A refused login: Kafka's code and a text for the client.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct LoginRefused {
+    pub(crate) code: ErrorCode,
+    pub(crate) message: &'static str,
+}
+
+impl Session {
+    pub(crate) fn new(broker: Arc<Broker>, peer: SocketAddr, admission: Admission) -> Self {
+        Self { broker, peer, admission, state: State::New }
+    }
+
+    pub(crate) fn client_host(&self) -> IpAddr {
+        self.peer.ip()
+    }
+
+    pub(crate) fn is_authenticated(&self) -> bool {
+        matches!(self.state, State::Authenticated(_))
+    }
+
+    /// The authenticated identity, if there is one.
+    pub(crate) fn authenticated(&self) -> Option<&Authenticated> {
+        match &self.state {
+            State::Authenticated(authenticated) => Some(authenticated),
+            _ => None,
+        }
+    }
+
+    /// Whether the next frame is a bare SASL token instead of a Kafka request.
+    pub(crate) fn expects_raw_token(&self) -> bool {
+        matches!(self.state, State::HandshakenRaw)
+    }
+
+    /// Agrees on a mechanism. On an authenticated connection this begins a re-authentication, which keeps the
+    /// identity until the new token was verified.
+    pub(crate) fn handshake(&mut self, mechanism: &str, version: i16) -> Result<(), LoginRefused> {
+        if mechanism != MECHANISM {
+            return Err(LoginRefused { code: ErrorCode::UnsupportedSaslMechanism, message: "use mechanism PLAIN" });
+        }
+        if !self.is_authenticated() {
+            self.state = if version == 0 { State::HandshakenRaw } else { State::Handshaken };
+        }
+        Ok(())
+    }
+
+    /// Verifies a SASL PLAIN token (RFC 4616): `[authorization id] NUL key id NUL secret`.
+    pub(crate) fn authenticate(&mut self, token: &[u8]) -> Result<(), LoginRefused> {
+        if matches!(self.state, State::New) {
+            return Err(LoginRefused {
+                code: ErrorCode::IllegalSaslState,
+                message: "SaslAuthenticate needs a SaslHandshake before it",
+            });
+        }
+        let (key_id, secret) = parse_plain_token(token).ok_or(REFUSED)?;
+        let credential = self.broker.tenants.authenticate(key_id, secret).ok_or(REFUSED)?;
+        if let State::Authenticated(current) = &self.state
+            && current.credential.principal != credential.principal
+        {
+            return Err(LoginRefused {
+                code: ErrorCode::SaslAuthenticationFailed,
+                message: "re-authentication must keep the principal of the connection",
+            });
+        }
+        self.admission.authenticate(Arc::clone(&credential));
+        // The key may have been revoked after it was verified and before the connection was registered under it.
+        if !self.broker.tenants.is_current(&credential) {
+            return Err(REFUSED);
+        }
+        let metrics = self.broker.metrics.tenant(&credential.tenant);
+        metrics.count_authentication();
+        self.state = State::Authenticated(Authenticated { credential, metrics });
+        Ok(())
+    }
+}
+
+/// The same answer for a key that does not exist and for a wrong secret.
+const REFUSED: LoginRefused = LoginRefused {
+    code: ErrorCode::SaslAuthenticationFailed,
+    message: "authentication failed: the API key or its secret is not valid for any cluster here",
+};
+
+fn parse_plain_token(token: &[u8]) -> Option<(&str, &str)> {
+    if token.len() > MAX_TOKEN_BYTES {
+        return None;
+    }
+    let mut fields = std::str::from_utf8(token).ok()?.split('\0');
+    let (authorization_id, key_id, secret) = (fields.next()?, fields.next()?, fields.next()?);
+    let acts_as_itself = authorization_id.is_empty() || authorization_id == key_id;
+    if fields.next().is_some() || key_id.is_empty() || secret.is_empty() || !acts_as_itself {
+        return None;
+    }
+    Some((key_id, secret))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_plain_token_has_exactly_three_fields_and_acts_as_itself() {
+        assert_eq!(parse_plain_token(b"\0KEY\0secret"), Some(("KEY", "secret")));
+        assert_eq!(parse_plain_token(b"KEY\0KEY\0secret"), Some(("KEY", "secret")));
+        for wrong in [&b""[..], b"\0KEY", b"\0KEY\0", b"\0\0secret", b"other\0KEY\0secret", b"\0KEY\0secret\0", b"\0KE\xff\0s"] {
+            assert_eq!(parse_plain_token(wrong), None, "{wrong:?}");
+        }
+    }
+
+    #[test]
+    fn a_huge_token_is_refused() {
+        let token = [b"\0KEY\0".as_slice(), &vec![b'x'; MAX_TOKEN_BYTES]].concat();
+        assert_eq!(parse_plain_token(&token), None);
+    }
+}
