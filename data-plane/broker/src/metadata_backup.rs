@@ -152,16 +152,17 @@ impl Uploader {
     }
 
     async fn upload(&self, offset: u64, snapshot: Bytes) {
-        let key = format!("{}{offset:020}.snapshot", self.directory);
-        let outcome = self.store.put(&key, snapshot).await;
-        if outcome.is_ok() {
-            self.uploaded.fetch_max(offset + 1, Ordering::Relaxed);
-        }
-        let outcome = match outcome {
-            Ok(()) => self.remove_old(&key).await,
-            Err(error) => Err(error),
-        };
+        let outcome = self.replace(offset, snapshot).await;
         self.status.note(outcome.as_ref().map(|()| ()));
+    }
+
+    async fn replace(&self, offset: u64, snapshot: Bytes) -> Result<(), ObjectStoreError> {
+        // Some stores take objects into a bucket that does not exist.
+        self.store.head_bucket().await?;
+        let key = format!("{}{offset:020}.snapshot", self.directory);
+        self.store.put(&key, snapshot).await?;
+        self.uploaded.fetch_max(offset + 1, Ordering::Relaxed);
+        self.remove_old(&key).await
     }
 
     /// Keeps the newest snapshots. Only those older than `newest` go: another broker may be ahead.
@@ -222,7 +223,7 @@ mod tests {
         let good = std::mem::replace(&mut uploader.store, ObjectStore::connect(&wrong).await);
         uploader.upload(3, Bytes::new()).await;
         assert!(uploader.is_wanted(3));
-        assert!(uploader.status.report().failing.is_some_and(|reason| reason.contains("cannot write")));
+        assert!(uploader.status.report().failing.is_some_and(|reason| reason.contains("cannot find")));
         uploader.store = good;
         uploader.upload(3, Bytes::new()).await;
         let report = uploader.status.report();

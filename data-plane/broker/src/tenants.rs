@@ -121,11 +121,6 @@ impl TenantDirectory {
         self.image.read().unwrap_or_else(PoisonError::into_inner).clusters().get(id).cloned()
     }
 
-    /// All logical clusters that this broker serves.
-    pub(crate) fn clusters(&self) -> Vec<Arc<LogicalCluster>> {
-        self.image.read().unwrap_or_else(PoisonError::into_inner).clusters().values().cloned().collect()
-    }
-
     /// Epoch and revision of the image; zeros when there is none.
     pub(crate) fn position(&self) -> Position {
         self.image.read().unwrap_or_else(PoisonError::into_inner).position()

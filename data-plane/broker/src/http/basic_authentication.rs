@@ -28,7 +28,8 @@ const DEFAULT_HOST: &str = "localhost";
 
 /// Lets the request through with its [`Caller`], or answers 401.
 pub(super) async fn authenticate(State(broker): State<Arc<Broker>>, mut request: Request, next: Next) -> Response {
-    let credential = credentials_in(request.headers()).and_then(|(key, secret)| broker.tenants.authenticate(&key, &secret));
+    let credential =
+        credentials_in(request.headers()).and_then(|(key, secret)| broker.tenants.authenticate(&key, &secret));
     let Some(credential) = credential else {
         broker.metrics.count_failed_authentication();
         tokio::time::sleep(FAILURE_DELAY).await;

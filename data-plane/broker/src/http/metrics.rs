@@ -43,15 +43,27 @@ fn look_up(broker: &Broker) -> Gauges {
     let backup = broker.backup.report();
     let silence_ms = if fleet.last_heard_ms == 0 { -1.0 } else { (now_ms() - fleet.last_heard_ms) as f64 };
     gauges.process = vec![
-        ("open_connections", "Kafka connections that are open, logged in or not.", broker.connections.open_count() as f64),
+        (
+            "open_connections",
+            "Kafka connections that are open, logged in or not.",
+            broker.connections.open_count() as f64,
+        ),
         ("configuration_revision", "Revision of the tenant configuration in force.", position.revision as f64),
         ("configuration_head_revision", "Newest revision that the control plane spoke of.", fleet.head_revision as f64),
         ("configuration_keys", "API keys in the tenant configuration.", keys as f64),
-        ("configuration_quarantined_items", "Items of the configuration that could not be understood.", quarantined as f64),
+        (
+            "configuration_quarantined_items",
+            "Items of the configuration that could not be understood.",
+            quarantined as f64,
+        ),
         ("configuration_unsaved", "1 if the configuration in force is not on disk.", as_number(fleet.image_unsaved)),
         ("control_plane_connected", "1 if the config stream is up.", as_number(fleet.config_connected)),
         ("control_plane_forward_connected", "1 if the forward stream is up.", as_number(fleet.forward_connected)),
-        ("control_plane_silence_seconds", "Time since the control plane was last heard, negative if never.", silence_ms / 1_000.0),
+        (
+            "control_plane_silence_seconds",
+            "Time since the control plane was last heard, negative if never.",
+            silence_ms / 1_000.0,
+        ),
         ("metadata_backup_uploads", "Metadata snapshots uploaded since the start.", backup.uploads as f64),
         ("metadata_backup_failures", "Uploads that failed since the start.", backup.failures as f64),
         ("metadata_backup_failing", "1 if the last upload failed.", as_number(backup.failing.is_some())),

@@ -26,9 +26,9 @@ impl Partition {
         let links = &scope.links;
         let id = partition_id.to_string();
         let path = ["topics", topic_name, "partitions", &id];
-        let leader = image.leader.map(|leader| {
-            links.related(&["topics", topic_name, "partitions", &id, "replicas", &leader.to_string()])
-        });
+        let leader = image
+            .leader
+            .map(|leader| links.related(&["topics", topic_name, "partitions", &id, "replicas", &leader.to_string()]));
         Self {
             kind: "KafkaPartition",
             metadata: links.metadata(&path, &[("topic", topic_name), ("partition", &id)]),

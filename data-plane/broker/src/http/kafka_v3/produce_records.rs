@@ -98,7 +98,6 @@ fn answer(mut reports: Vec<Result<Stored, RestError>>) -> Result<Response, RestE
 
 /// Stores the records of one request.
 struct Producer<'a> {
-    broker: &'a Broker,
     scope: &'a Scope,
     topic: &'a TopicImage,
     hosted: Option<Arc<HostedTopic>>,
@@ -108,11 +107,10 @@ struct Producer<'a> {
 }
 
 impl<'a> Producer<'a> {
-    fn new(broker: &'a Broker, scope: &'a Scope, topic: &'a TopicImage) -> Self {
+    fn new(broker: &Broker, scope: &'a Scope, topic: &'a TopicImage) -> Self {
         let partition_count = u32::try_from(topic.partitions.len()).unwrap_or(u32::MAX).max(1);
         let random = getrandom::u32().unwrap_or_default();
         Self {
-            broker,
             scope,
             topic,
             hosted: broker.partitions.topic(topic.id),

@@ -124,8 +124,9 @@ impl Data {
         };
         let data_type = data_type.ok_or_else(|| unknown_type(field))?;
         let bytes = match data_type {
-            DataType::Json => compact(data.get())
-                .ok_or_else(|| RestError::malformed(format!("{field}.data is nested deeper than {MAX_DEPTH} levels")))?,
+            DataType::Json => compact(data.get()).ok_or_else(|| {
+                RestError::malformed(format!("{field}.data is nested deeper than {MAX_DEPTH} levels"))
+            })?,
             DataType::String => text(field, data)?.into_bytes(),
             DataType::Binary => STANDARD
                 .decode(text(field, data)?)
@@ -150,7 +151,8 @@ fn to_headers(headers: Vec<HeaderJson<'_>>) -> Result<Vec<(String, Option<Vec<u8
     let mut decoded = Vec::with_capacity(headers.len());
     for HeaderJson { name, value } in headers {
         let value = value.map(|value| STANDARD.decode(value.as_bytes())).transpose();
-        let value = value.map_err(|error| RestError::malformed(format!("the value of a header is not base64: {error}")))?;
+        let value =
+            value.map_err(|error| RestError::malformed(format!("the value of a header is not base64: {error}")))?;
         decoded.push((name.into_owned(), value));
     }
     Ok(decoded)
@@ -210,9 +212,17 @@ mod tests {
     fn each_type_becomes_its_bytes() {
         assert_eq!(bytes(r#"{"value":{"type":"BINARY","data":"AQID"}}"#), Some(vec![1, 2, 3]));
         assert_eq!(bytes(r#"{"value":{"type":"STRING","data":"é\n"}}"#), Some("é\n".as_bytes().to_vec()));
-        assert_eq!(bytes(r#"{"value":{"type":"JSON","data":{"b": 1.10, "a": [ 1 , "x y\"" ]}}}"#).unwrap(), br#"{"b":1.10,"a":[1,"x y\""]}"#);
-        assert_eq!(bytes(r#"{"value":{"type":"JSON","data":123456789012345678901234567890}}"#).unwrap(), b"123456789012345678901234567890");
-        for nothing in [r#"{"value":{"type":"JSON","data":null}}"#, r#"{"value":{"type":"STRING"}}"#, r#"{"value":null}"#, "{}"] {
+        assert_eq!(
+            bytes(r#"{"value":{"type":"JSON","data":{"b": 1.10, "a": [ 1 , "x y\"" ]}}}"#).unwrap(),
+            br#"{"b":1.10,"a":[1,"x y\""]}"#
+        );
+        assert_eq!(
+            bytes(r#"{"value":{"type":"JSON","data":123456789012345678901234567890}}"#).unwrap(),
+            b"123456789012345678901234567890"
+        );
+        for nothing in
+            [r#"{"value":{"type":"JSON","data":null}}"#, r#"{"value":{"type":"STRING"}}"#, r#"{"value":null}"#, "{}"]
+        {
             assert_eq!(bytes(nothing), None, "{nothing}");
         }
     }

@@ -21,7 +21,13 @@ pub(super) struct Replica {
 }
 
 impl Replica {
-    pub(super) fn of(scope: &Scope, topic_name: &str, partition_id: i32, image: &PartitionImage, broker_id: i32) -> Self {
+    pub(super) fn of(
+        scope: &Scope,
+        topic_name: &str,
+        partition_id: i32,
+        image: &PartitionImage,
+        broker_id: i32,
+    ) -> Self {
         let (partition, broker) = (partition_id.to_string(), broker_id.to_string());
         let metadata = scope.links.metadata(
             &["topics", topic_name, "partitions", &partition, "replicas", &broker],

@@ -40,10 +40,9 @@ struct Synonym {
 
 impl TopicConfig {
     pub(super) fn of(scope: &Scope, topic_name: &str, entry: ConfigEntry) -> Self {
-        let metadata = scope.links.metadata(
-            &["topics", topic_name, "configs", entry.name],
-            &[("topic", topic_name), ("config", entry.name)],
-        );
+        let metadata = scope
+            .links
+            .metadata(&["topics", topic_name, "configs", entry.name], &[("topic", topic_name), ("config", entry.name)]);
         Self::new(scope, metadata, topic_name, entry)
     }
 
