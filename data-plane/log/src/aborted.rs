@@ -44,7 +44,8 @@ impl AbortedTransaction {
 
     fn decode(bytes: &[u8; ENTRY_BYTES]) -> Option<Self> {
         let (fields, crc) = bytes.split_last_chunk::<4>()?;
-        let is_sound = crc32c::crc32c(fields) == u32::from_be_bytes(*crc) && fields.starts_with(&ENTRY_VERSION.to_be_bytes());
+        let is_sound =
+            crc32c::crc32c(fields) == u32::from_be_bytes(*crc) && fields.starts_with(&ENTRY_VERSION.to_be_bytes());
         if !is_sound {
             return None;
         }

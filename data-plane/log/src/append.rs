@@ -7,7 +7,8 @@
 use std::io;
 
 use millstream_protocol::record_batch::{
-    BATCH_HEADER_BYTES, BATCH_PREFIX_BYTES, Batch, BatchHeader, CHECKSUMMED_FROM, ControlMarker, TimestampType, parse_header,
+    BATCH_HEADER_BYTES, BATCH_PREFIX_BYTES, Batch, BatchHeader, CHECKSUMMED_FROM, ControlMarker, TimestampType,
+    parse_header,
 };
 
 use crate::{
@@ -144,7 +145,8 @@ impl Log {
             return Err(StorageError::Closed.into());
         };
         active.index.make_room().map_err(|source| StorageError::new("writing an index", source))?;
-        let received = parse_header(batch).map_err(|_| AppendError::Malformed { reason: "there is no batch header" })?;
+        let received =
+            parse_header(batch).map_err(|_| AppendError::Malformed { reason: "there is no batch header" })?;
         let keeps_checksum = received.attributes == stored.attributes && received.max_timestamp == stored.max_timestamp;
         let header_bytes = if keeps_checksum { stored.to_bytes() } else { with_new_checksum(stored, batch) };
         let split = if keeps_checksum { BATCH_PREFIX_BYTES } else { BATCH_HEADER_BYTES };

@@ -30,10 +30,7 @@ impl StorageError {
 }
 
 pub(crate) fn is_disk_full(error: &io::Error) -> bool {
-    matches!(
-        error.kind(),
-        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded | io::ErrorKind::FileTooLarge
-    )
+    matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded | io::ErrorKind::FileTooLarge)
 }
 
 #[derive(Debug, Error)]
@@ -87,9 +84,13 @@ pub enum OpenError {
         #[source]
         source: io::Error,
     },
-    #[error("{path} was written by a newer version (format {found}, this version knows {known}): upgrade before starting")]
+    #[error(
+        "{path} was written by a newer version (format {found}, this version knows {known}): upgrade before starting"
+    )]
     NewerFormat { path: PathBuf, found: u16, known: u16 },
-    #[error("{path} ends at offset {end_offset}, but everything below {recovery_point} was on disk: records are missing; open for repair to keep what is left")]
+    #[error(
+        "{path} ends at offset {end_offset}, but everything below {recovery_point} was on disk: records are missing; open for repair to keep what is left"
+    )]
     Damaged { path: PathBuf, end_offset: i64, recovery_point: i64 },
 }
 

@@ -7,13 +7,11 @@
 use std::{fs::File, io, path::PathBuf, sync::Arc};
 
 use crate::{
-    Log,
-    disk,
+    Log, disk,
     error::{CloseError, StorageError},
     leader_epochs,
     log::Health,
-    recovery,
-    snapshot,
+    recovery, snapshot,
 };
 
 /// What must reach the disk.

@@ -233,8 +233,7 @@ impl Log {
 
     /// Writes the checkpoint if it changed.
     pub(crate) fn save_checkpoint(&mut self) -> io::Result<()> {
-        let checkpoint =
-            Checkpoint { log_start_offset: self.log_start_offset, recovery_point: self.recovery_point };
+        let checkpoint = Checkpoint { log_start_offset: self.log_start_offset, recovery_point: self.recovery_point };
         if checkpoint != self.checkpoint {
             checkpoint.save(&self.directory)?;
             self.checkpoint = checkpoint;

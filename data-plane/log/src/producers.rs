@@ -151,7 +151,8 @@ impl ProducerTable {
     /// Whether a data batch of a producer may be appended now. Changes nothing.
     pub(crate) fn check(&self, producer_id: i64, header: &BatchHeader) -> Result<Verdict, AppendError> {
         let Some(producer) = self.producers.get(&producer_id) else { return Ok(Verdict::Append) };
-        let refuse = |expected| AppendError::OutOfOrderSequence { producer_id, offered: header.base_sequence, expected };
+        let refuse =
+            |expected| AppendError::OutOfOrderSequence { producer_id, offered: header.base_sequence, expected };
         if header.producer_epoch < producer.epoch {
             return Err(AppendError::InvalidProducerEpoch {
                 producer_id,
@@ -163,9 +164,10 @@ impl ProducerTable {
             return if header.base_sequence == 0 { Ok(Verdict::Append) } else { Err(refuse(0)) };
         }
         let last_sequence = header.last_sequence();
-        let repeated = producer.remembered().iter().find(|batch| {
-            batch.last_sequence == last_sequence && batch.first_sequence() == header.base_sequence
-        });
+        let repeated = producer
+            .remembered()
+            .iter()
+            .find(|batch| batch.last_sequence == last_sequence && batch.first_sequence() == header.base_sequence);
         if let Some(batch) = repeated {
             return Ok(Verdict::Duplicate(*batch));
         }

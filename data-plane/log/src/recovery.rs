@@ -274,7 +274,8 @@ impl Opening {
         self.log.producers.truncate_start(self.log.log_start_offset);
         if let Some(active) = self.log.segments.last_mut() {
             let path = active.log.path();
-            active.first_timestamp = first_timestamp(active, now_ms).map_err(|source| OpenError::Io { path, source })?;
+            active.first_timestamp =
+                first_timestamp(active, now_ms).map_err(|source| OpenError::Io { path, source })?;
         }
         let must_lower = self.log.checkpoint.recovery_point > self.log.log_end_offset;
         if must_lower {

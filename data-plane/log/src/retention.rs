@@ -4,8 +4,7 @@
 use std::time::UNIX_EPOCH;
 
 use crate::{
-    Log,
-    disk,
+    Log, disk,
     error::{ReadError, StorageError},
     segment::Segment,
     snapshot,
@@ -86,7 +85,8 @@ impl Log {
         if is_surplus {
             return Some(DeletionReason::Size);
         }
-        let is_old = config.retention_ms >= 0 && now_ms.saturating_sub(newest_time(segment, now_ms)) > config.retention_ms;
+        let is_old =
+            config.retention_ms >= 0 && now_ms.saturating_sub(newest_time(segment, now_ms)) > config.retention_ms;
         is_old.then_some(DeletionReason::Time)
     }
 

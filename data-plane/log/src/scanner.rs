@@ -59,7 +59,10 @@ impl<'a> BatchScanner<'a> {
         if header.size_bytes() as u64 > left {
             return Ok(Found::Damaged("the end of the segment cuts a batch"));
         }
-        if header.last_offset_delta < 0 || header.base_offset < 0 || header.base_offset.checked_add(i64::from(header.last_offset_delta) + 1).is_none() {
+        if header.last_offset_delta < 0
+            || header.base_offset < 0
+            || header.base_offset.checked_add(i64::from(header.last_offset_delta) + 1).is_none()
+        {
             return Ok(Found::Damaged("the offsets of the batch are impossible"));
         }
         Ok(Found::Batch(header))

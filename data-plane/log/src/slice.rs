@@ -44,7 +44,12 @@ impl Slice {
             let position = self.position + bytes.len() as u64;
             let mut rest = Vec::new();
             // The spare room of a vector is not zeroed first: reading a megabyte would write it twice.
-            let target = if bytes.is_empty() { &mut bytes } else { rest.reserve_exact(self.length - bytes.len()); &mut rest };
+            let target = if bytes.is_empty() {
+                &mut bytes
+            } else {
+                rest.reserve_exact(self.length - bytes.len());
+                &mut rest
+            };
             match rustix::io::pread(&self.file, rustix::buffer::spare_capacity(target), position) {
                 Ok(0) => return Err(io::ErrorKind::UnexpectedEof.into()),
                 Ok(_) | Err(Errno::INTR) => {}
@@ -78,6 +83,10 @@ impl Slice {
 
     fn check_range(&self, offset: usize, length: usize) -> io::Result<()> {
         let fits = offset.checked_add(length).is_some_and(|end| end <= self.length);
-        if fits { Ok(()) } else { Err(io::Error::new(io::ErrorKind::InvalidInput, "the range is outside of the slice")) }
+        if fits {
+            Ok(())
+        } else {
+            Err(io::Error::new(io::ErrorKind::InvalidInput, "the range is outside of the slice"))
+        }
     }
 }

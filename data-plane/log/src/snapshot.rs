@@ -107,7 +107,8 @@ fn read_producer(rest: &mut &[u8]) -> Option<(i64, Producer)> {
             offset_delta: i32::from_be_bytes(take(rest)?),
             timestamp: i64::from_be_bytes(take(rest)?),
         };
-        let is_possible = batch.last_sequence >= 0 && batch.offset_delta >= 0 && batch.last_offset >= i64::from(batch.offset_delta);
+        let is_possible =
+            batch.last_sequence >= 0 && batch.offset_delta >= 0 && batch.last_offset >= i64::from(batch.offset_delta);
         if !is_possible {
             return None;
         }

@@ -92,11 +92,8 @@ impl Log {
 
 fn find_record(header: &BatchHeader, bytes: &[u8], timestamp: i64, from_offset: i64) -> Option<TimestampOffset> {
     let leader_epoch = header.partition_leader_epoch;
-    let first = TimestampOffset {
-        timestamp: header.max_timestamp,
-        offset: header.base_offset.max(from_offset),
-        leader_epoch,
-    };
+    let first =
+        TimestampOffset { timestamp: header.max_timestamp, offset: header.base_offset.max(from_offset), leader_epoch };
     if header.timestamp_type() == TimestampType::LogAppendTime {
         return Some(first);
     }

@@ -114,10 +114,7 @@ fn read_bounded(reader: impl Read, codec: &'static str, max_bytes: usize) -> Res
     let mut output = Vec::new();
     // One byte more than allowed tells "exactly at the bound" from "over it".
     let read_limit = (max_bytes as u64).saturating_add(1);
-    reader
-        .take(read_limit)
-        .read_to_end(&mut output)
-        .map_err(|source| CompressionError::Damaged { codec, source })?;
+    reader.take(read_limit).read_to_end(&mut output).map_err(|source| CompressionError::Damaged { codec, source })?;
     if output.len() > max_bytes {
         return Err(CompressionError::TooLarge { codec, max_bytes });
     }
@@ -166,7 +163,10 @@ fn append_snappy_block(block: &[u8], max_bytes: usize, output: &mut Vec<u8>) -> 
 }
 
 fn damaged_snappy(reason: &str) -> CompressionError {
-    CompressionError::Damaged { codec: Compression::Snappy.name(), source: io::Error::new(io::ErrorKind::InvalidData, reason) }
+    CompressionError::Damaged {
+        codec: Compression::Snappy.name(),
+        source: io::Error::new(io::ErrorKind::InvalidData, reason),
+    }
 }
 
 fn compress_gzip(input: &[u8]) -> io::Result<Vec<u8>> {

@@ -1,5 +1,7 @@
 use millstream_log::{AppendError, LogConfig};
-use millstream_protocol::record_batch::{BatchIterator, BatchBuilder, NewRecord, TimestampType, parse_header, validate_produced, ProduceLimits};
+use millstream_protocol::record_batch::{
+    BatchBuilder, BatchIterator, NewRecord, ProduceLimits, TimestampType, parse_header, validate_produced,
+};
 
 use crate::support::*;
 
@@ -11,7 +13,10 @@ fn offsets_follow_one_another_over_segments() {
     for number in 0..100 {
         let value = format!("value {number}");
         let appended = append(&mut log, &batch(&[&value, "second"])).unwrap();
-        assert_eq!((appended.base_offset, appended.last_offset, appended.duplicate), (number * 2, number * 2 + 1, false));
+        assert_eq!(
+            (appended.base_offset, appended.last_offset, appended.duplicate),
+            (number * 2, number * 2 + 1, false)
+        );
         expected.extend([value, "second".to_owned()]);
     }
     assert!(log.segment_count() > 5);

@@ -75,7 +75,8 @@ fn a_log_cut_at_any_byte_keeps_exactly_the_batches_before_the_cut() {
         let ends = batch_ends(&place.directory, name);
         let size = fs::metadata(place.directory.join(name)).unwrap().len() as usize;
         for cut in 0..size {
-            let expected = ends.iter().rev().find(|(position, _)| *position <= cut).map_or(base_of(name), |(_, end)| *end);
+            let expected =
+                ends.iter().rev().find(|(position, _)| *position <= cut).map_or(base_of(name), |(_, end)| *end);
             on_a_copy(
                 &place.directory,
                 |copy| fs::File::options().write(true).open(copy.join(name)).unwrap().set_len(cut as u64).unwrap(),

@@ -1,5 +1,7 @@
 //! The log through its front door: every test opens a log in a directory of its own and uses what other crates use.
 
+#![allow(clippy::unwrap_used)]
+
 mod append;
 mod crash;
 mod disk_full;

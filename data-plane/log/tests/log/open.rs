@@ -1,4 +1,4 @@
-use millstream_log::{LogConfig, OpenError, Log, OpenMode};
+use millstream_log::{Log, LogConfig, OpenError, OpenMode};
 
 use crate::support::*;
 
@@ -145,7 +145,10 @@ fn damage_below_the_recovery_point_is_refused_until_repair_is_asked_for() {
     std::fs::remove_file(place.directory.join(&middle)).unwrap();
     for mode in [OpenMode::Clean, OpenMode::Unclean] {
         let error = Log::open(&place.directory, small_segments(), mode, NOW).unwrap_err();
-        assert!(matches!(error, OpenError::Damaged { end_offset, recovery_point: 50, .. } if end_offset == base), "{error}");
+        assert!(
+            matches!(error, OpenError::Damaged { end_offset, recovery_point: 50, .. } if end_offset == base),
+            "{error}"
+        );
     }
     let (mut log, recovery) = open_with(&place.directory, small_segments(), OpenMode::Repair);
     assert_eq!(log.log_end_offset(), base);

@@ -11,7 +11,14 @@ fn filled(place: &Place, config: LogConfig) -> Log {
 }
 
 #[track_caller]
-fn check_read(log: &Log, offset: i64, max_bytes: usize, min_one: MinOneBatch, upper: i64, expected: Option<(i64, i64)>) {
+fn check_read(
+    log: &Log,
+    offset: i64,
+    max_bytes: usize,
+    min_one: MinOneBatch,
+    upper: i64,
+    expected: Option<(i64, i64)>,
+) {
     let slice = log.read(offset, max_bytes, min_one, upper).unwrap();
     assert_eq!(slice.map(|slice| (slice.base_offset(), slice.end_offset())), expected);
 }
@@ -29,7 +36,9 @@ fn a_read_inside_a_batch_returns_the_whole_batch() {
 #[test]
 fn every_offset_can_be_read_with_every_limit() {
     let place = place();
-    for config in [small_segments(), LogConfig { index_interval_bytes: 1, ..LogConfig::default() }, LogConfig::default()] {
+    for config in
+        [small_segments(), LogConfig { index_interval_bytes: 1, ..LogConfig::default() }, LogConfig::default()]
+    {
         let mut log = filled(&place, config.clone());
         for max_bytes in [1, 90, 100, 250, 1000, 1 << 20] {
             for offset in [0, 1, 2, 3, 50, 99, 177, 179] {

@@ -3,7 +3,9 @@
 use std::path::{Path, PathBuf};
 
 use millstream_log::{AppendError, Appended, Log, LogConfig, MinOneBatch, OpenMode, Recovery};
-use millstream_protocol::record_batch::{BatchBuilder, BatchIterator, NewRecord, ProduceLimits, parse_header, validate_produced};
+use millstream_protocol::record_batch::{
+    BatchBuilder, BatchIterator, NewRecord, ProduceLimits, parse_header, validate_produced,
+};
 use tempfile::TempDir;
 
 pub const NOW: i64 = 1_000_000;
@@ -95,7 +97,8 @@ pub fn consume(log: &Log, mut offset: i64, max_bytes: usize) -> Vec<(i64, String
             for record in batch.records(&payload) {
                 let record = record.unwrap();
                 if record.offset >= offset {
-                    records.push((record.offset, String::from_utf8_lossy(record.value.unwrap_or_default()).into_owned()));
+                    records
+                        .push((record.offset, String::from_utf8_lossy(record.value.unwrap_or_default()).into_owned()));
                 }
             }
         }

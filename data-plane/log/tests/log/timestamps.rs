@@ -1,5 +1,8 @@
 use millstream_log::{Log, LogConfig};
-use millstream_protocol::{compression::Compression, record_batch::{BatchBuilder, NewRecord, TimestampType}};
+use millstream_protocol::{
+    compression::Compression,
+    record_batch::{BatchBuilder, NewRecord, TimestampType},
+};
 use proptest::prelude::*;
 
 use crate::support::*;

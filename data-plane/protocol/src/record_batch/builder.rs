@@ -179,11 +179,8 @@ impl BatchBuilder {
 }
 
 fn body_size(record: &NewRecord<'_>, timestamp_delta: i64, offset_delta: i32) -> usize {
-    let headers: usize = record
-        .headers
-        .iter()
-        .map(|(key, value)| nullable_size(Some(key.as_bytes())) + nullable_size(*value))
-        .sum();
+    let headers: usize =
+        record.headers.iter().map(|(key, value)| nullable_size(Some(key.as_bytes())) + nullable_size(*value)).sum();
     1 + varint::size_i64(timestamp_delta)
         + varint::size_i32(offset_delta)
         + nullable_size(record.key)

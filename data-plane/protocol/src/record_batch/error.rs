@@ -12,7 +12,9 @@ pub enum BatchError {
     LengthTooSmall { batch_length: i32 },
     #[error("the magic value {magic} is unknown")]
     UnknownMagic { magic: i8 },
-    #[error("only record batches with magic value 2 are allowed, this one has {magic}: use a client of version 0.11 or newer")]
+    #[error(
+        "only record batches with magic value 2 are allowed, this one has {magic}: use a client of version 0.11 or newer"
+    )]
     OldMagic { magic: i8 },
     #[error("compression type {id} is unknown")]
     UnknownCompression { id: u8 },
@@ -38,7 +40,9 @@ pub enum BatchError {
     MalformedRecord { index: usize, reason: &'static str },
     #[error("record {index} has no key, and this topic is compacted")]
     MissingKey { index: usize },
-    #[error("timestamp {timestamp} is out of range: message.timestamp.before.max.ms and message.timestamp.after.max.ms allow {min} to {max}")]
+    #[error(
+        "timestamp {timestamp} is out of range: message.timestamp.before.max.ms and message.timestamp.after.max.ms allow {min} to {max}"
+    )]
     TimestampOutOfRange { timestamp: i64, min: i64, max: i64 },
     #[error("a producer may not set the timestamp type to LogAppendTime")]
     LogAppendTimeFromClient,
@@ -50,7 +54,9 @@ impl BatchError {
     /// What a produce response says about the partition.
     pub const fn code(&self) -> ErrorCode {
         match self {
-            Self::LengthTooSmall { .. } | Self::UnknownMagic { .. } | Self::WrongChecksum { .. } => ErrorCode::CorruptMessage,
+            Self::LengthTooSmall { .. } | Self::UnknownMagic { .. } | Self::WrongChecksum { .. } => {
+                ErrorCode::CorruptMessage
+            }
             Self::UnknownCompression { .. } | Self::ZstdTooEarly { .. } => ErrorCode::UnsupportedCompressionType,
             Self::TooLarge { .. } => ErrorCode::MessageTooLarge,
             Self::TimestampOutOfRange { .. } | Self::LogAppendTimeFromClient => ErrorCode::InvalidTimestamp,

@@ -54,7 +54,8 @@ impl<'a> RecordIterator<'a> {
         if index == record_count {
             self.finished = true;
             let leftover = !self.rest.is_empty();
-            return leftover.then_some(Err(BatchError::MalformedRecord { index, reason: "bytes follow the last record" }));
+            return leftover
+                .then_some(Err(BatchError::MalformedRecord { index, reason: "bytes follow the last record" }));
         }
         match RecordFields::read(&mut self.rest) {
             Ok(fields) => {

@@ -51,7 +51,12 @@ fn read_all(bytes: &[u8]) -> Vec<(i64, i64, Option<Vec<u8>>, Option<Vec<u8>>)> {
         let payload = batch.payload(MAX_PAYLOAD).unwrap();
         for record in batch.records(&payload) {
             let record = record.unwrap();
-            all.push((record.offset, record.timestamp, record.key.map(<[u8]>::to_vec), record.value.map(<[u8]>::to_vec)));
+            all.push((
+                record.offset,
+                record.timestamp,
+                record.key.map(<[u8]>::to_vec),
+                record.value.map(<[u8]>::to_vec),
+            ));
         }
     }
     all
@@ -70,7 +75,8 @@ fn a_batch_as_a_producer_sends_it_is_accepted() {
 
 #[test]
 fn a_header_is_written_as_it_was_read() {
-    let batch = build(&mut BatchBuilder::new().producer(7, 3, 41).transactional().leader_epoch(9).base_offset(77), &["x"]);
+    let batch =
+        build(&mut BatchBuilder::new().producer(7, 3, 41).transactional().leader_epoch(9).base_offset(77), &["x"]);
     let header = parse_header(&batch).unwrap();
     assert_eq!(header.to_bytes(), batch[..BATCH_HEADER_BYTES]);
     assert_eq!((header.producer_id, header.producer_epoch, header.base_sequence), (7, 3, 41));
@@ -159,7 +165,11 @@ fn control_records_are_refused_from_clients() {
 #[test]
 fn a_producer_id_needs_a_sequence_and_a_transaction_needs_a_producer_id() {
     check_refused(&build(&mut BatchBuilder::new().producer(1, 0, -1), &["one"]), &limits(), "NegativeSequence");
-    check_refused(&build(&mut BatchBuilder::new().transactional(), &["one"]), &limits(), "TransactionalWithoutProducer");
+    check_refused(
+        &build(&mut BatchBuilder::new().transactional(), &["one"]),
+        &limits(),
+        "TransactionalWithoutProducer",
+    );
 }
 
 #[test]
@@ -187,8 +197,12 @@ fn a_compacted_topic_looks_at_keys_inside_compressed_batches() {
 
 #[test]
 fn timestamps_outside_of_the_allowed_range_are_refused() {
-    let limits =
-        ProduceLimits { now_ms: 2_000, timestamp_before_max_ms: 1_000, timestamp_after_max_ms: 500, ..ProduceLimits::default() };
+    let limits = ProduceLimits {
+        now_ms: 2_000,
+        timestamp_before_max_ms: 1_000,
+        timestamp_after_max_ms: 500,
+        ..ProduceLimits::default()
+    };
     let at = |timestamp| {
         let mut builder = BatchBuilder::new();
         builder.append(NewRecord { timestamp, key: None, value: None, headers: &[] });
@@ -202,12 +216,17 @@ fn timestamps_outside_of_the_allowed_range_are_refused() {
     }
     let append_time = ProduceLimits { timestamp_type: TimestampType::LogAppendTime, ..limits };
     validate_produced(&at(0), &append_time).unwrap();
-    check_refused(&build(&mut BatchBuilder::new().log_append_time(), &["one"]), &append_time, "LogAppendTimeFromClient");
+    check_refused(
+        &build(&mut BatchBuilder::new().log_append_time(), &["one"]),
+        &append_time,
+        "LogAppendTimeFromClient",
+    );
 }
 
 #[test]
 fn a_max_timestamp_that_lies_is_corrected_from_the_records() {
-    let header = validate_produced(&patched(batch_of(&["one", "two"]), 35, &1_500_i64.to_be_bytes()), &limits()).unwrap();
+    let header =
+        validate_produced(&patched(batch_of(&["one", "two"]), 35, &1_500_i64.to_be_bytes()), &limits()).unwrap();
     assert_eq!(header.max_timestamp, 1_001);
 }
 
@@ -323,7 +342,8 @@ fn hostile_records_in_a_sound_batch_never_panic() {
         let bytes = patched(bytes, 22, &[*attributes]);
         let bytes = patched(bytes, 57, &count.to_be_bytes());
         let bytes = patched(bytes, 23, &count.wrapping_sub(1).to_be_bytes());
-        let _ = validate_produced(&bytes, &ProduceLimits { require_keys: true, max_decompressed_bytes: 4096, ..limits() });
+        let _ =
+            validate_produced(&bytes, &ProduceLimits { require_keys: true, max_decompressed_bytes: 4096, ..limits() });
         for batch in BatchIterator::new(&bytes).flatten() {
             if let Ok(payload) = batch.payload(4096) {
                 let records = batch.records(&payload).count();

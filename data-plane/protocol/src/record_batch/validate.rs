@@ -5,8 +5,8 @@
 //! topic needs a look at their keys.
 
 use super::{
-    BATCH_HEADER_BYTES, Batch, BatchError, BatchHeader, CHECKSUMMED_FROM, CURRENT_MAGIC, LOG_OVERHEAD_BYTES, NO_TIMESTAMP,
-    RecordIterator, TimestampType, parse_header,
+    BATCH_HEADER_BYTES, Batch, BatchError, BatchHeader, CHECKSUMMED_FROM, CURRENT_MAGIC, LOG_OVERHEAD_BYTES,
+    NO_TIMESTAMP, RecordIterator, TimestampType, parse_header,
 };
 use crate::compression::Compression;
 
@@ -133,7 +133,8 @@ fn check_header(header: &BatchHeader) -> Result<(), BatchError> {
 fn check_records(header: &mut BatchHeader, bytes: &[u8], limits: &ProduceLimits) -> Result<(), BatchError> {
     let batch = Batch { header: *header, bytes };
     let timestamps = TimestampRange::new(limits);
-    if limits.timestamp_type == TimestampType::LogAppendTime && header.timestamp_type() == TimestampType::LogAppendTime {
+    if limits.timestamp_type == TimestampType::LogAppendTime && header.timestamp_type() == TimestampType::LogAppendTime
+    {
         return Err(BatchError::LogAppendTimeFromClient);
     }
     let readable = header.compression() == Some(Compression::None) || limits.require_keys;
