@@ -12,3 +12,4 @@ pub mod outcome;
 pub mod process;
 pub mod server;
 pub mod suites;
+pub mod wire;

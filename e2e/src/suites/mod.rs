@@ -7,6 +7,7 @@ use crate::outcome::Outcome;
 
 mod crash;
 mod franz_go;
+mod hostile;
 mod java;
 mod kafka_tools;
 mod kcat;
@@ -25,4 +26,4 @@ pub struct Suite {
 }
 
 /// In the order in which they run: the quick and telling ones first.
-pub const SUITES: &[Suite] = &[tweets::SUITE, wire::SUITE, java::SUITE, kcat::SUITE, python::CONFLUENT_KAFKA, python::KAFKA_PYTHON, franz_go::FRANZ_GO, franz_go::KGO, kafka_tools::SUITE, crash::SUITE];
+pub const SUITES: &[Suite] = &[tweets::SUITE, wire::SUITE, java::SUITE, kcat::SUITE, python::CONFLUENT_KAFKA, python::KAFKA_PYTHON, franz_go::FRANZ_GO, franz_go::KGO, kafka_tools::SUITE, hostile::SUITE, crash::SUITE];
