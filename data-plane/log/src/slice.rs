@@ -32,7 +32,7 @@ impl Slice {
         self.base_offset
     }
 
-    /// The offset after the last record, or a little more: the slice may end before it.
+    /// The offset after the last record.
     pub fn end_offset(&self) -> i64 {
         self.end_offset
     }

@@ -2,7 +2,7 @@
 
 use std::{fs, path::Path};
 
-use millstream_log::{Log, LogConfig};
+use millstream_log::{Log, LogConfig, MinOneBatch, OpenMode};
 use millstream_protocol::record_batch::BatchIterator;
 
 use crate::support::*;
@@ -197,4 +197,38 @@ fn a_log_start_that_outlived_its_records_begins_an_empty_log() {
     let mut log = open(&place.directory, config());
     assert_eq!((log.log_start_offset(), log.log_end_offset()), (6, 6));
     assert_eq!(append_at(&mut log, &batch(&["x"]), 7, NOW).unwrap().base_offset, 6);
+}
+
+#[test]
+fn a_directory_of_hostile_files_opens_or_is_refused() {
+    let place = place();
+    drop(unflushed(&place));
+    let sound: Vec<(String, Vec<u8>)> = names(&place.directory)
+        .into_iter()
+        .map(|name| (name.clone(), fs::read(place.directory.join(name)).unwrap()))
+        .collect();
+    // Which file is replaced, by what, and with which recovery point and log start in the checkpoint.
+    bolero::check!().with_iterations(300).with_type::<(u8, Vec<u8>, i64, i64)>().for_each(|(file, bytes, start, point)| {
+        for (name, content) in &sound {
+            fs::write(place.directory.join(name), content).unwrap();
+        }
+        let (name, _) = &sound[usize::from(*file) % sound.len()];
+        fs::write(place.directory.join(name), bytes).unwrap();
+        fs::write(place.directory.join("checkpoint"), checkpoint(*start, *point)).unwrap();
+        if let Ok((mut log, _)) = Log::open(&place.directory, config(), OpenMode::Unclean, NOW) {
+            let _ = log.offset_for_timestamp(0);
+            let _ = append_at(&mut log, &batch(&["x"]), 99, NOW);
+            let _ = log.read(log.log_start_offset(), 1000, MinOneBatch::Yes, i64::MAX);
+            let _ = log.close();
+        }
+    });
+}
+
+fn checkpoint(log_start_offset: i64, recovery_point: i64) -> Vec<u8> {
+    let mut bytes = [b"MSCK".as_slice(), &1_u16.to_be_bytes()].concat();
+    bytes.extend_from_slice(&log_start_offset.to_be_bytes());
+    bytes.extend_from_slice(&recovery_point.to_be_bytes());
+    let crc = crc32c::crc32c(&bytes);
+    bytes.extend_from_slice(&crc.to_be_bytes());
+    bytes
 }

@@ -5,6 +5,7 @@
 mod append;
 mod crash;
 mod disk_full;
+mod kill;
 mod model;
 mod open;
 mod producers;
