@@ -7,11 +7,14 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use millstream_api::ids::PhysicalClusterId;
-use tokio::sync::watch;
+use tokio::sync::{Semaphore, watch};
 use tokio_util::sync::CancellationToken;
 
 /// Config streams of one physical cluster to one replica at most.
 pub const MAX_SESSIONS_PER_PHYSICAL_CLUSTER: usize = 1_000;
+
+/// Snapshots that one replica sends at the same time; each holds a connection to the database.
+pub const MAX_SNAPSHOTS: usize = 2;
 
 /// Too many config streams.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -19,9 +22,16 @@ pub const MAX_SESSIONS_PER_PHYSICAL_CLUSTER: usize = 1_000;
 pub struct TooManySessions;
 
 /// Progress of every broker connected to this replica.
-#[derive(Default)]
 pub struct Propagation {
     shared: Arc<Shared>,
+    /// Taken while a snapshot is sent.
+    pub snapshots: Semaphore,
+}
+
+impl Default for Propagation {
+    fn default() -> Self {
+        Self { shared: Arc::default(), snapshots: Semaphore::new(MAX_SNAPSHOTS) }
+    }
 }
 
 struct Shared {

@@ -12,6 +12,7 @@ use crate::store::{Transaction, api_keys, config_log, logical_clusters};
 
 /// Sends a snapshot and returns its revision. All of it is read in one transaction, a chunk at a time.
 pub async fn send(app: &App, physical_cluster: &PhysicalClusterId, outgoing: &Outgoing) -> Result<u64, StreamEnd> {
+    let _permit = app.propagation.snapshots.acquire().await.map_err(|_| StreamEnd::Shutdown)?;
     let mut transaction = app.database.read().await?;
     let state = config_log::state(&mut transaction, physical_cluster).await?.ok_or(StreamEnd::Unknown)?;
     let pepper = app.secrets.pepper().to_vec().into();

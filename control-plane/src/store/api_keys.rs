@@ -247,6 +247,7 @@ pub async fn delete_of_service_account(
     scope: &OrgScope,
     account: &ServiceAccountId,
 ) -> Result<Vec<(PhysicalClusterId, ApiKeyId)>, StoreError> {
+    lock_in_order(transaction, scope, "owner_service_account_id", account.as_str()).await?;
     let rows: Vec<(String, String)> = on!(&mut *transaction, connection => {
         sqlx::query_as(
             "SELECT logical_clusters.physical_cluster_id, api_keys.id FROM api_keys \
@@ -270,11 +271,31 @@ pub async fn delete_of_cluster(
     scope: &OrgScope,
     cluster: &LogicalClusterId,
 ) -> Result<Vec<ApiKeyId>, StoreError> {
+    lock_in_order(transaction, scope, "cluster_id", cluster.as_str()).await?;
     let rows: Vec<String> = on!(transaction, connection => {
         sqlx::query_scalar("DELETE FROM api_keys WHERE organization_id = $1 AND cluster_id = $2 RETURNING id")
             .bind(scope.organization_id().to_string()).bind(cluster.as_str()).fetch_all(connection).await
     })?;
     Ok(rows.into_iter().map(page::parse_column).collect::<sqlx::Result<_>>()?)
+}
+
+/// Takes the row locks of several keys in the order of their ids, so that two deletions never wait for each other.
+async fn lock_in_order(
+    transaction: &mut Transaction,
+    scope: &OrgScope,
+    column: &'static str,
+    value: &str,
+) -> Result<(), StoreError> {
+    let lock_rows = transaction.lock_rows();
+    if lock_rows.is_empty() {
+        return Ok(());
+    }
+    let sql = format!("SELECT id FROM api_keys WHERE organization_id = $1 AND {column} = $2 ORDER BY id{lock_rows}");
+    on!(transaction, connection => {
+        sqlx::query(AssertSqlSafe(sql))
+            .bind(scope.organization_id().to_string()).bind(value).execute(connection).await.map(|_| ())
+    })?;
+    Ok(())
 }
 
 /// Every key of one cluster, for the background task that announces a cluster once it is placed.

@@ -12,6 +12,8 @@ use super::error::StoreError;
 pub const CONFIG_CHANNEL: &str = "millstream_config";
 /// How long after its last sign a session still counts as alive, in seconds. Three heartbeats.
 const LIVE_SECONDS: f64 = 6.0;
+/// How long after its last sign a session is forgotten, in seconds.
+const STALE_SECONDS: f64 = 3_600.0;
 
 /// Records how far a broker is.
 pub async fn record(
@@ -40,6 +42,14 @@ pub async fn record(
 /// Forgets a broker that left.
 pub async fn remove(pool: &PgPool, session_id: &str) -> Result<(), StoreError> {
     sqlx::query("DELETE FROM broker_sessions WHERE session_id = $1").bind(session_id).execute(pool).await?;
+    Ok(())
+}
+
+/// Forgets brokers that have long given no sign: their replica crashed.
+pub async fn remove_stale(pool: &PgPool) -> Result<(), StoreError> {
+    let sql = "DELETE FROM broker_sessions \
+               WHERE seen_at < CAST((EXTRACT(EPOCH FROM now()) - $1) * 1000000 AS BIGINT)";
+    sqlx::query(sql).bind(STALE_SECONDS).execute(pool).await?;
     Ok(())
 }
 

@@ -1,5 +1,10 @@
 //! What can go wrong in the store, told apart as far as callers act on it.
 
+/// Codes of failures that pass: SQLite busy (5), locked (6), input/output error (10) and full (13); PostgreSQL
+/// serialization failure, deadlock, too many connections, disk full, shutting down and starting up.
+const TEMPORARY_CODES: &[&str] =
+    &["5", "6", "10", "13", "517", "40001", "40P01", "53300", "53100", "57P01", "57P02", "57P03"];
+
 /// Why a statement or a transaction failed.
 #[derive(Debug, thiserror::Error)]
 pub enum StoreError {
@@ -21,7 +26,10 @@ impl From<sqlx::Error> for StoreError {
     fn from(error: sqlx::Error) -> Self {
         use sqlx::error::ErrorKind;
         let kind = error.as_database_error().map(|database| database.kind());
+        let code = error.as_database_error().and_then(|database| database.code());
+        let is_temporary = code.is_some_and(|code| TEMPORARY_CODES.contains(&code.as_ref()));
         match (kind, &error) {
+            _ if is_temporary => Self::Unavailable(error),
             (Some(ErrorKind::UniqueViolation), _) => Self::Duplicate,
             (Some(ErrorKind::ForeignKeyViolation), _) => Self::BrokenReference,
             (_, sqlx::Error::PoolTimedOut | sqlx::Error::Io(_) | sqlx::Error::PoolClosed | sqlx::Error::WorkerCrashed) => {

@@ -72,7 +72,7 @@ pub async fn candidates(transaction: &mut Transaction) -> Result<Vec<Candidate>,
     let rows: Vec<(String, String, String, i64)> = on!(transaction, connection => {
         sqlx::query_as(
             "SELECT id, cloud, region, (SELECT COUNT(*) FROM logical_clusters WHERE physical_cluster_id = \
-             physical_clusters.id) FROM physical_clusters ORDER BY id",
+             physical_clusters.id) FROM physical_clusters WHERE phase NOT IN ('FAILED', 'DELETED') ORDER BY id",
         )
         .fetch_all(connection).await
     })?;

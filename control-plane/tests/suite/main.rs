@@ -5,4 +5,20 @@
 #[macro_use]
 mod fixture;
 
+mod api_keys;
+mod authentication;
+mod clusters;
+mod config_stream;
+mod environments;
+mod fleet;
+mod idempotency;
+mod isolation;
+mod kafka_rest;
+mod lists;
+mod malformed;
+mod openapi;
+mod races;
+mod replicas;
+mod service_accounts;
+mod starting;
 mod terraform;

@@ -44,6 +44,9 @@ pub async fn handle(
         let id = id.parse().map_err(|_| ApiError::internal())?;
         let row = api_keys::get(&mut transaction, &caller.scope, &id).await?.ok_or_else(idempotency::gone)?;
         let secret = secret_from_random(idempotency.secret_bytes(&app, &id)?);
+        let announced = present_head(&mut transaction, &row).await?;
+        drop(transaction);
+        wait::announce(&app, &announced).await;
         return Ok(answer(&app, &caller, &row, secret));
     }
     check_owner(&mut transaction, &caller, &owner).await?;
@@ -81,6 +84,13 @@ pub async fn handle(
     transaction.commit().await?;
     wait::announce(&app, &announced).await;
     Ok(answer(&app, &caller, &row, secret))
+}
+
+/// The newest revision of the key's physical cluster: whoever knows it knows the key.
+async fn present_head(transaction: &mut Transaction, row: &Row) -> Result<Announced, ApiError> {
+    let Some(physical_cluster) = &row.physical_cluster_id else { return Ok(Announced::new()) };
+    let state = config_log::state(transaction, physical_cluster).await?;
+    Ok(state.into_iter().map(|state| (physical_cluster.clone(), state.head)).collect())
 }
 
 fn answer(app: &App, caller: &Caller, row: &Row, secret: String) -> Response {

@@ -1,0 +1,56 @@
+//! Several replicas on one PostgreSQL database.
+
+use std::time::{Duration, Instant};
+
+use crate::fixture::{Engine, FakeBroker, Installation, postgres};
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_key_made_at_one_replica_works_at_the_brokers_of_another_when_answered() {
+    if !postgres::is_available() {
+        return;
+    }
+    let installation = Installation::start(Engine::Postgres).await;
+    let (agent, broker_here) = installation.fleet().await;
+    let (replica, there) = installation.another_replica().await;
+    let broker_there = FakeBroker::connect(replica.fleet_address(), agent.desired(), 2).await;
+    let here = &installation.rest;
+    let environment = here.create_environment("staging").await;
+    let cluster = there.create_cluster(&environment, "one").await;
+    here.wait_provisioned(&environment, &cluster).await;
+    let account = there.create_service_account("app").await;
+    for rest in [here, &there] {
+        for _ in 0..10 {
+            let began = Instant::now();
+            let (key, secret) = rest.create_kafka_key(&account, &cluster).await;
+            assert!(began.elapsed() < Duration::from_secs(1), "{:?}", began.elapsed());
+            for broker in [&broker_here, &broker_there] {
+                assert!(broker.image().authenticates(&key, &secret));
+            }
+            rest.delete(&format!("/iam/v2/api-keys/{key}")).await.expect(204);
+            for broker in [&broker_here, &broker_there] {
+                assert!(!broker.image().authenticates(&key, &secret));
+            }
+        }
+    }
+    replica.shutdown().await;
+    // The broker of the replica that left holds nobody up.
+    let began = Instant::now();
+    here.create_kafka_key(&account, &cluster).await;
+    assert!(began.elapsed() < Duration::from_secs(1), "{:?}", began.elapsed());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn replicas_that_start_at_the_same_time_migrate_once() {
+    if !postgres::is_available() {
+        return;
+    }
+    let directory = tempfile::tempdir().expect("a directory");
+    let database = postgres::new_database().await.parse().expect("a URL");
+    let secrets = directory.path().join("secrets");
+    std::fs::create_dir(&secrets).expect("made");
+    std::fs::write(secrets.join("installation-secret"), [7; 32]).expect("written");
+    let starts = (0..4).map(|_| crate::fixture::installation::start_replica(&database, &directory));
+    for started in futures::future::join_all(starts).await {
+        started.expect("it starts").shutdown().await;
+    }
+}
