@@ -7,15 +7,15 @@ use s3s::auth::SimpleAuth;
 use s3s::service::S3ServiceBuilder;
 use s3s_fs::FileSystem;
 use tempfile::TempDir;
-use tokio_util::sync::CancellationToken;
+use tokio_util::sync::{CancellationToken, DropGuard};
 
 use super::*;
 use crate::config::ObjectStoreCredentials;
 
-/// An S3 server over a temporary directory; it stops when `stop` fires.
+/// An S3 server over a temporary directory; it stops when this is dropped.
 pub(crate) struct S3Server {
     pub(crate) config: ObjectStoreConfig,
-    pub(crate) stop: CancellationToken,
+    _stop: DropGuard,
     _directory: TempDir,
 }
 
@@ -38,7 +38,7 @@ pub(crate) async fn start_s3() -> S3Server {
         }),
         force_path_style: true,
     };
-    S3Server { config, stop, _directory: directory }
+    S3Server { config, _stop: stop.drop_guard(), _directory: directory }
 }
 
 async fn serve(listener: tokio::net::TcpListener, directory: impl AsRef<Path>, stop: CancellationToken) {

@@ -10,4 +10,4 @@ pub mod image_file;
 pub(crate) mod status;
 pub(crate) mod tenant_deletion;
 #[cfg(test)]
-mod test_control_plane;
+pub(crate) mod test_control_plane;

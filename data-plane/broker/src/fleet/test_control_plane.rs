@@ -13,14 +13,14 @@ use tonic::{Request, Response, Status, Streaming};
 use crate::config::FleetEndpoint;
 
 /// A stream that the broker opened: what it sends, and how to send to it.
-pub(super) struct Accepted<I, O> {
-    pub(super) authorization: String,
-    pub(super) incoming: Streaming<I>,
-    pub(super) outgoing: mpsc::Sender<Result<O, Status>>,
+pub(crate) struct Accepted<I, O> {
+    pub(crate) authorization: String,
+    pub(crate) incoming: Streaming<I>,
+    pub(crate) outgoing: mpsc::Sender<Result<O, Status>>,
 }
 
-pub(super) type ConfigStreams = mpsc::Receiver<Accepted<BrokerUpdate, ConfigUpdate>>;
-pub(super) type ForwardStreams = mpsc::Receiver<Accepted<ForwardedResponse, ForwardedRequest>>;
+pub(crate) type ConfigStreams = mpsc::Receiver<Accepted<BrokerUpdate, ConfigUpdate>>;
+pub(crate) type ForwardStreams = mpsc::Receiver<Accepted<ForwardedResponse, ForwardedRequest>>;
 
 struct Service {
     config: mpsc::Sender<Accepted<BrokerUpdate, ConfigUpdate>>,
@@ -62,7 +62,7 @@ impl BrokerService for Service {
 }
 
 /// Starts it on a free port.
-pub(super) async fn start() -> (FleetEndpoint, ConfigStreams, ForwardStreams) {
+pub(crate) async fn start() -> (FleetEndpoint, ConfigStreams, ForwardStreams) {
     let listener = tokio::net::TcpListener::bind(SocketAddr::from(([127, 0, 0, 1], 0))).await.unwrap();
     let url = format!("http://{}", listener.local_addr().unwrap());
     let (config, config_streams) = mpsc::channel(4);

@@ -5,18 +5,29 @@
 
 mod alter_topic_configs;
 mod cluster;
+mod consumer;
+mod consumer_group;
 mod create_topic;
 mod delete_topic;
 mod get_cluster;
+mod get_consumer;
+mod get_consumer_group;
+mod get_lag;
+mod get_lag_summary;
 mod get_partition;
 mod get_replica;
 mod get_topic;
 mod get_topic_config;
+mod lag;
 mod links;
 mod list;
 mod list_all_topic_configs;
 mod list_clusters;
+mod list_consumer_assignments;
+mod list_consumer_groups;
+mod list_consumers;
 mod list_default_topic_configs;
+mod list_lags;
 mod list_partitions;
 mod list_replicas;
 mod list_topic_configs;
@@ -64,10 +75,20 @@ pub(crate) fn router(broker: Arc<Broker>) -> Router {
         .route("/{topic}/partitions/{partition}/replicas", get(list_replicas::handle))
         .route("/{topic}/partitions/{partition}/replicas/{broker}", get(get_replica::handle))
         .route("/{topic}/records", post(produce_records::handle));
+    let consumer_groups = Router::new()
+        .route("/", get(list_consumer_groups::handle))
+        .route("/{group}", get(get_consumer_group::handle))
+        .route("/{group}/consumers", get(list_consumers::handle))
+        .route("/{group}/consumers/{consumer}", get(get_consumer::handle))
+        .route("/{group}/consumers/{consumer}/assignments", get(list_consumer_assignments::handle))
+        .route("/{group}/lag-summary", get(get_lag_summary::handle))
+        .route("/{group}/lags", get(list_lags::handle))
+        .route("/{group}/lags/{topic}/partitions/{partition}", get(get_lag::handle));
     let clusters = Router::new()
         .route("/", get(list_clusters::handle))
         .route("/{cluster}", get(get_cluster::handle))
-        .nest("/{cluster}/topics", topics);
+        .nest("/{cluster}/topics", topics)
+        .nest("/{cluster}/consumer-groups", consumer_groups);
     let kafka_v3 = Router::new()
         .nest("/clusters", clusters)
         .fallback(|| async { RestError::not_found("HTTP 404 Not Found") })

@@ -1,1 +1,388 @@
+//! kafka/v3 through the front door: a whole broker, its listener, and a control plane that the test plays.
 
+use std::net::TcpListener;
+
+use aws_lc_rs::hmac;
+use millstream_api::fleet::broker_update::Update as FromBroker;
+use millstream_api::fleet::config_item::Item;
+use millstream_api::fleet::config_update::Update as ToBroker;
+use millstream_api::fleet::{
+    self, ConfigItem, ConfigUpdate, ForwardedRequest, SnapshotBegin, SnapshotEnd, SnapshotItems, forwarded_response,
+};
+use reqwest::{Client, Method, RequestBuilder};
+use serde_json::{Value, json};
+use tempfile::TempDir;
+
+use crate::config::BrokerConfig;
+use crate::fleet::test_control_plane::{self, Accepted, ForwardStreams};
+use crate::start::{self, RunningBroker};
+
+const KEY: &str = "AAAAAAAAAAAAAAAA";
+const OTHER_KEY: &str = "BBBBBBBBBBBBBBBB";
+const PEPPER: [u8; 32] = [3; 32];
+
+struct Fixture {
+    broker: RunningBroker,
+    base: String,
+    client: Client,
+    forwards: ForwardStreams,
+    _config: Accepted<fleet::BrokerUpdate, ConfigUpdate>,
+    _dir: TempDir,
+}
+
+fn key(id: &str, cluster: &str) -> ConfigItem {
+    let pepper = hmac::Key::new(hmac::HMAC_SHA256, &PEPPER);
+    let secret_hmac = hmac::sign(&pepper, format!("{id}:secret").as_bytes()).as_ref().to_vec().into();
+    let key = fleet::ApiKey {
+        id: id.to_owned(),
+        logical_cluster_id: cluster.to_owned(),
+        principal: "User:sa-a".to_owned(),
+        secret_hmac,
+    };
+    ConfigItem { item: Some(Item::ApiKey(key)) }
+}
+
+fn cluster(id: &str) -> ConfigItem {
+    let cluster = fleet::LogicalCluster {
+        id: id.to_owned(),
+        organization_id: "00000000-0000-7000-8000-000000000001".to_owned(),
+        environment_id: "env-a".to_owned(),
+        kind: "Basic".to_owned(),
+    };
+    ConfigItem { item: Some(Item::LogicalCluster(cluster)) }
+}
+
+/// A broker with the clusters lkc-a and lkc-b, each with a key.
+async fn start() -> Fixture {
+    let _already_installed = rustls::crypto::aws_lc_rs::default_provider().install_default();
+    let dir = TempDir::new().unwrap();
+    let (endpoint, mut configs, forwards) = test_control_plane::start().await;
+    let http_listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let base = format!("http://{}", http_listener.local_addr().unwrap());
+    let config = BrokerConfig {
+        physical_cluster_id: "pkc-a".parse().unwrap(),
+        broker_id: 0,
+        data_dir: dir.path().join("data"),
+        kafka_listener: TcpListener::bind("127.0.0.1:0").unwrap(),
+        advertised_host: "localhost".to_owned(),
+        advertised_port: 9092,
+        tls: None,
+        http_listener,
+        fleet: Some(endpoint),
+        object_store: None,
+        default_partitions: 6,
+        auto_create_topics: true,
+        initial_rebalance_delay_ms: 0,
+    };
+    let broker = start::start(config).await.unwrap();
+    let mut stream = configs.recv().await.unwrap();
+    let items = vec![cluster("lkc-a"), cluster("lkc-b"), key(KEY, "lkc-a"), key(OTHER_KEY, "lkc-b")];
+    let end = SnapshotEnd { items: items.len() as u64 };
+    let begin = SnapshotBegin { epoch: 1, revision: 1, pepper: PEPPER.to_vec().into() };
+    for update in
+        [ToBroker::SnapshotBegin(begin), ToBroker::SnapshotItems(SnapshotItems { items }), ToBroker::SnapshotEnd(end)]
+    {
+        stream.outgoing.send(Ok(ConfigUpdate { update: Some(update) })).await.unwrap();
+    }
+    while !matches!(stream.incoming.message().await.unwrap().unwrap().update, Some(FromBroker::Ack(_))) {}
+    Fixture { broker, base, client: Client::new(), forwards, _config: stream, _dir: dir }
+}
+
+impl Fixture {
+    fn request(&self, method: Method, path: &str) -> RequestBuilder {
+        let url = format!("{}/kafka/v3/clusters/lkc-a{path}", self.base);
+        self.client.request(method, url).basic_auth(KEY, Some("secret"))
+    }
+
+    async fn get(&self, path: &str) -> (u16, Value) {
+        send(self.request(Method::GET, path)).await
+    }
+
+    async fn post(&self, path: &str, body: Value) -> (u16, Value) {
+        send(self.request(Method::POST, path).json(&body)).await
+    }
+
+    /// Posts text as it is, and reads all JSON values of the answer.
+    async fn post_text(&self, path: &str, body: impl Into<reqwest::Body>) -> (u16, Vec<Value>) {
+        let request = self.request(Method::POST, path).header("content-type", "application/json").body(body);
+        let response = request.send().await.unwrap();
+        let (status, text) = (response.status().as_u16(), response.text().await.unwrap());
+        (status, serde_json::Deserializer::from_str(&text).into_iter().map(Result::unwrap).collect())
+    }
+}
+
+async fn send(request: RequestBuilder) -> (u16, Value) {
+    let response = request.send().await.unwrap();
+    let (status, text) = (response.status().as_u16(), response.text().await.unwrap());
+    (status, serde_json::from_str(&text).unwrap_or(Value::Null))
+}
+
+/// Error code and status of an answer.
+fn code((status, body): &(u16, Value)) -> (u16, u64) {
+    assert!(body["message"].as_str().is_some_and(|message| !message.is_empty()), "{body}");
+    (*status, body["error_code"].as_u64().unwrap())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_topic_is_created_read_configured_grown_and_deleted() {
+    let fixture = start().await;
+    let request = json!({ "topic_name": "orders", "partitions_count": 3, "configs": [{ "name": "retention.ms", "value": "86400000" }] });
+    let (status, created) = fixture.post("/topics", request).await;
+    assert_eq!((status, &created["topic_name"], &created["partitions_count"]), (201, &json!("orders"), &json!(3)));
+    let base = &fixture.base;
+    assert_eq!(created["metadata"]["self"], format!("{base}/kafka/v3/clusters/lkc-a/topics/orders"));
+    assert_eq!(created["metadata"]["resource_name"], "crn:///kafka=lkc-a/topic=orders");
+    let (status, topic) = fixture.get("/topics/orders").await;
+    assert_eq!((status, &topic), (200, &created));
+
+    let (_, configs) = fixture.get("/topics/orders/configs").await;
+    let set = |configs: &Value| -> Vec<(String, String)> {
+        let data = configs["data"].as_array().unwrap().iter();
+        let set = data.filter(|config| config["source"] == "DYNAMIC_TOPIC_CONFIG");
+        set.map(|config| (config["name"].as_str().unwrap().to_owned(), config["value"].as_str().unwrap().to_owned()))
+            .collect()
+    };
+    assert_eq!(set(&configs), [("retention.ms".to_owned(), "86400000".to_owned())]);
+    let change = json!({ "data": [
+        { "name": "retention.ms", "value": "3600000" },
+        { "name": "message.timestamp.type", "value": "LogAppendTime", "operation": "SET" },
+    ]});
+    assert_eq!(fixture.post("/topics/orders/configs:alter", change).await.0, 204);
+    let (_, config) = fixture.get("/topics/orders/configs/retention.ms").await;
+    assert_eq!((&config["value"], &config["is_default"]), (&json!("3600000"), &json!(false)));
+    assert_eq!(
+        config["synonyms"][0],
+        json!({ "name": "retention.ms", "value": "3600000", "source": "DYNAMIC_TOPIC_CONFIG" })
+    );
+    let reset = json!({ "data": [{ "name": "message.timestamp.type", "operation": "DELETE" }] });
+    assert_eq!(fixture.post("/topics/orders/configs:alter", reset).await.0, 204);
+    let put = fixture.request(Method::PUT, "/topics/orders/configs/segment.ms").json(&json!({ "value": "700000" }));
+    assert_eq!(send(put).await.0, 204);
+    assert_eq!(send(fixture.request(Method::DELETE, "/topics/orders/configs/retention.ms")).await.0, 204);
+    let (_, configs) = fixture.get("/topics/orders/configs").await;
+    assert_eq!(set(&configs), [("segment.ms".to_owned(), "700000".to_owned())]);
+    let (_, all) = fixture.get("/topics/-/configs").await;
+    assert_eq!(set(&all), set(&configs));
+    let (_, defaults) = fixture.get("/topics/anything/default-configs").await;
+    assert_eq!(set(&defaults), []);
+
+    let patch = fixture.request(Method::PATCH, "/topics/orders").json(&json!({ "partitions_count": 5 }));
+    let (status, grown) = send(patch).await;
+    assert_eq!((status, &grown["partitions_count"]), (200, &json!(5)));
+    let (_, partitions) = fixture.get("/topics/orders/partitions").await;
+    assert_eq!(partitions["data"].as_array().unwrap().len(), 5);
+    let (_, partition) = fixture.get("/topics/orders/partitions/4").await;
+    assert_eq!(
+        partition["leader"]["related"],
+        format!("{base}/kafka/v3/clusters/lkc-a/topics/orders/partitions/4/replicas/0")
+    );
+    let (_, replica) = fixture.get("/topics/orders/partitions/4/replicas/0").await;
+    assert_eq!((&replica["is_leader"], &replica["is_in_sync"]), (&json!(true), &json!(true)));
+    let (_, topics) = fixture.get("/topics").await;
+    assert_eq!(topics["data"].as_array().unwrap().len(), 1);
+    assert!(topics["metadata"].get("next").is_none());
+
+    assert_eq!(send(fixture.request(Method::DELETE, "/topics/orders")).await.0, 204);
+    assert_eq!(code(&fixture.get("/topics/orders").await), (404, 40403));
+    fixture.broker.shutdown().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn refused_topic_requests_carry_confluents_codes() {
+    let fixture = start().await;
+    assert_eq!(fixture.post("/topics", json!({ "topic_name": "t", "partitions_count": 2 })).await.0, 201);
+    let validated = fixture.post("/topics", json!({ "topic_name": "u", "validate_only": true })).await;
+    assert_eq!((validated.0, &validated.1["partitions_count"]), (200, &json!(6)));
+    assert_eq!(code(&fixture.get("/topics/u").await), (404, 40403));
+    for refused in [
+        json!({ "topic_name": "t" }),
+        json!({ "topic_name": "a/b" }),
+        json!({ "topic_name": "" }),
+        json!({ "topic_name": "v", "partitions_count": 0 }),
+        json!({ "topic_name": "v", "replication_factor": 7 }),
+        json!({ "topic_name": "v", "configs": [{ "name": "no.such.config", "value": "1" }] }),
+        json!({ "topic_name": "v", "configs": [{ "name": "retention.ms", "value": "soon" }] }),
+        json!({ "topic_name": "v", "configs": [{ "name": "retention.ms", "value": "1" }, { "name": "retention.ms", "value": "2" }] }),
+        json!({ "topic_name": "v", "partitions_count": 2_000_000_000 }),
+    ] {
+        assert_eq!(code(&fixture.post("/topics", refused.clone()).await), (400, 40002), "{refused}");
+    }
+    for malformed in [
+        json!({}),
+        json!([]),
+        json!("t"),
+        json!({ "topic_name": 5 }),
+        json!({ "topic_name": "v", "partitions_count": "many" }),
+        json!({ "topic_name": "v", "partitions_count": 3_000_000_000_u64 }),
+        json!({ "topic_name": "v", "configs": {} }),
+    ] {
+        assert_eq!(code(&fixture.post("/topics", malformed.clone()).await), (400, 400), "{malformed}");
+    }
+    let shrink = fixture.request(Method::PATCH, "/topics/t").json(&json!({ "partitions_count": 1 }));
+    assert_eq!(code(&send(shrink).await), (400, 40002));
+    let grow = fixture.request(Method::PATCH, "/topics/nothing").json(&json!({ "partitions_count": 9 }));
+    assert_eq!(code(&send(grow).await), (404, 40403));
+    assert_eq!(code(&send(fixture.request(Method::DELETE, "/topics/nothing")).await), (404, 40403));
+    assert_eq!(code(&fixture.get("/topics/t/partitions/2").await), (404, 40403));
+    assert_eq!(code(&fixture.get("/topics/t/configs/nothing").await), (404, 404));
+    let unknown = json!({ "data": [{ "name": "no.such.config", "value": "1" }] });
+    assert_eq!(code(&fixture.post("/topics/t/configs:alter", unknown).await), (404, 404));
+    let invalid = json!({ "data": [{ "name": "retention.ms", "value": "soon" }] });
+    assert_eq!(code(&fixture.post("/topics/t/configs:alter", invalid).await), (400, 40002));
+    let odd = json!({ "data": [{ "name": "retention.ms", "operation": "APPEND" }] });
+    assert_eq!(code(&fixture.post("/topics/t/configs:alter", odd).await), (400, 400));
+    fixture.broker.shutdown().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn hostile_bodies_get_an_error_and_never_more() {
+    let fixture = start().await;
+    let deep = "[".repeat(100_000);
+    let nested = format!("{{\"topic_name\":\"t\",\"x\":{deep}");
+    for (body, expected) in [
+        ("", 422),
+        (" \n", 422),
+        ("{", 400),
+        ("\u{0}", 400),
+        ("nonsense", 400),
+        (deep.as_str(), 400),
+        (nested.as_str(), 400),
+    ] {
+        let (status, answer) = fixture.post_text("/topics", body.to_owned()).await;
+        assert_eq!((status, &answer[0]["error_code"]), (expected, &json!(expected)), "{:.20}", body);
+    }
+    let (status, answer) = fixture.post_text("/topics", vec![b' '; 13 * 1024 * 1024]).await;
+    assert_eq!((status, &answer[0]["error_code"]), (413, &json!(413)));
+    let xml = fixture.request(Method::POST, "/topics").header("content-type", "text/xml").body("<a/>");
+    assert_eq!(code(&send(xml).await), (415, 415));
+    assert_eq!(code(&send(fixture.request(Method::PUT, "/topics")).await), (405, 405));
+    assert_eq!(code(&fixture.get("/nothing/here").await), (404, 404));
+    fixture.broker.shutdown().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn only_a_key_of_the_cluster_is_let_in() {
+    let fixture = start().await;
+    let topics = format!("{}/kafka/v3/clusters/lkc-a/topics", fixture.base);
+    assert_eq!(code(&send(fixture.client.get(&topics)).await), (401, 40101));
+    for (key, secret) in [(KEY, "wrong"), ("CCCCCCCCCCCCCCCC", "secret"), ("", "")] {
+        assert_eq!(code(&send(fixture.client.get(&topics).basic_auth(key, Some(secret))).await), (401, 40101));
+    }
+    let of_another = fixture.client.get(&topics).basic_auth(OTHER_KEY, Some("secret"));
+    let unknown = fixture.client.get(format!("{}/kafka/v3/clusters/lkc-zzz/topics", fixture.base));
+    let (of_another, unknown) = (send(of_another).await, send(unknown.basic_auth(KEY, Some("secret"))).await);
+    assert_eq!((code(&of_another), code(&unknown)), ((404, 404), (404, 404)));
+    let clusters = fixture.client.get(format!("{}/kafka/v3/clusters", fixture.base)).basic_auth(KEY, Some("secret"));
+    let (status, clusters) = send(clusters).await;
+    assert_eq!((status, &clusters["data"][0]["cluster_id"]), (200, &json!("lkc-a")));
+    assert_eq!(clusters["data"].as_array().unwrap().len(), 1);
+    let (status, own) = fixture.get("").await;
+    assert_eq!((status, &own), (200, &clusters["data"][0]));
+    fixture.broker.shutdown().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn records_are_stored_and_each_has_its_report() {
+    let fixture = start().await;
+    assert_eq!(fixture.post("/topics", json!({ "topic_name": "t", "partitions_count": 2 })).await.0, 201);
+    let record = json!({ "partition_id": 1, "key": { "type": "STRING", "data": "k" },
+        "value": { "type": "JSON", "data": { "a": 1 } }, "timestamp": "2021-02-05T19:14:42Z",
+        "headers": [{ "name": "h", "value": "AQ==" }] });
+    let (status, report) = fixture.post("/topics/t/records", record).await;
+    assert_eq!(status, 200);
+    let expected = json!({ "error_code": 200, "cluster_id": "lkc-a", "topic_name": "t", "partition_id": 1, "offset": 0,
+        "timestamp": "2021-02-05T19:14:42.000Z", "key": { "type": "STRING", "size": 1 }, "value": { "type": "JSON", "size": 7 } });
+    assert_eq!(report, expected);
+
+    let several = r#"{"partition_id":1,"value":{"type":"STRING","data":"x"}} {"partition_id":7,"value":{"type":"STRING","data":"x"}}
+        {"value":{"type":"WHAT","data":"x"}}{"partition_id":1,"value":{"type":"BINARY","data":"AQI="}} nonsense {"partition_id":1}"#;
+    let (status, reports) = fixture.post_text("/topics/t/records", several).await;
+    let codes: Vec<_> = reports.iter().map(|report| report["error_code"].as_u64().unwrap()).collect();
+    assert_eq!((status, codes), (200, vec![200, 40403, 400, 200, 400]));
+    assert_eq!((&reports[0]["offset"], &reports[3]["offset"]), (&json!(1), &json!(2)));
+
+    // The same key goes where Java's producer puts it: murmur2("21") is odd when positive.
+    let keyed = json!({ "key": { "type": "STRING", "data": "21" } });
+    let places: Vec<_> =
+        [fixture.post("/topics/t/records", keyed.clone()).await, fixture.post("/topics/t/records", keyed).await]
+            .into_iter()
+            .map(|(_, report)| report["partition_id"].clone())
+            .collect();
+    assert_eq!(places, [json!((-973_932_308_i32 & 0x7fff_ffff) % 2), json!((-973_932_308_i32 & 0x7fff_ffff) % 2)]);
+
+    let too_large = json!({ "value": { "type": "STRING", "data": "x".repeat(3 * 1024 * 1024) } });
+    assert_eq!(code(&fixture.post("/topics/t/records", too_large).await), (413, 413));
+    assert_eq!(code(&fixture.post("/topics/nothing/records", json!({})).await), (404, 40403));
+    assert_eq!(code(&fixture.post("/topics/t/records", json!([{}])).await), (400, 400));
+    let (status, answer) = fixture.post_text("/topics/t/records", "").await;
+    assert_eq!((status, &answer[0]["error_code"]), (422, &json!(422)));
+    let many = "{\"partition_id\":0}".repeat(10_001);
+    let (_, reports) = fixture.post_text("/topics/t/records", many).await;
+    assert_eq!((reports.len(), &reports[10_000]["error_code"]), (10_001, &json!(413)));
+
+    let metrics = fixture.client.get(format!("{}/metrics", fixture.base)).send().await.unwrap().text().await.unwrap();
+    assert!(metrics.contains("millstream_received_records_total{logical_cluster=\"lkc-a\"} 10005"), "{metrics}");
+    assert!(metrics.contains("millstream_partitions{logical_cluster=\"lkc-a\"} 2"), "{metrics}");
+    fixture.broker.shutdown().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn health_says_alive_and_readiness_says_why() {
+    let fixture = start().await;
+    let (status, health) = send(fixture.client.get(format!("{}/health", fixture.base))).await;
+    assert_eq!((status, &health["status"]), (200, &json!("ok")));
+    let (status, ready) = send(fixture.client.get(format!("{}/ready", fixture.base))).await;
+    assert_eq!((status, &ready["ready"], &ready["configuration_revision"]), (200, &json!(true), &json!(1)));
+    assert_eq!((&ready["control_plane"], &ready["object_store"]), (&json!(true), &json!("none")));
+    fixture.broker.shutdown().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_forwarded_request_is_answered_with_links_to_the_callers_host() {
+    let mut fixture = start().await;
+    let mut stream = fixture.forwards.recv().await.unwrap();
+    let request = |id: u64, tenant: &str, method: &str, path: &str, body: &'static str| ForwardedRequest {
+        id,
+        logical_cluster_id: tenant.to_owned(),
+        principal: "User:sa-a".to_owned(),
+        method: method.to_owned(),
+        path_and_query: path.to_owned(),
+        content_type: "application/json".to_owned(),
+        body: body.into(),
+        base_url: "https://api.example.org".to_owned(),
+    };
+    let mut ask = async |request| -> (u32, Value) {
+        stream.outgoing.send(Ok(request)).await.unwrap();
+        loop {
+            match stream.incoming.message().await.unwrap().unwrap().response {
+                Some(forwarded_response::Response::Answer(answer)) => {
+                    return (answer.status, serde_json::from_slice(&answer.body).unwrap());
+                }
+                _ => continue,
+            }
+        }
+    };
+    let topics = "/kafka/v3/clusters/lkc-b/topics";
+    let (status, topic) = ask(request(1, "lkc-b", "POST", topics, r#"{"topic_name":"t"}"#)).await;
+    assert_eq!((status, &topic["partitions_count"]), (201, &json!(6)));
+    assert_eq!(topic["metadata"]["self"], format!("https://api.example.org{topics}/t"));
+    let (status, list) = ask(request(2, "lkc-b", "GET", topics, "")).await;
+    assert_eq!((status, list["data"].as_array().unwrap().len()), (200, 1));
+    let (status, error) = ask(request(3, "lkc-b", "GET", "/kafka/v3/clusters/lkc-a/topics", "")).await;
+    assert_eq!((status, &error["error_code"]), (404, &json!(404)));
+    fixture.broker.shutdown().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_cluster_without_groups_has_an_empty_list_and_an_unknown_group_is_not_found() {
+    let fixture = start().await;
+    let (status, groups) = fixture.get("/consumer-groups").await;
+    assert_eq!((status, &groups["data"], &groups["kind"]), (200, &json!([]), &json!("KafkaConsumerGroupList")));
+    for path in
+        ["", "/consumers", "/consumers/c", "/consumers/c/assignments", "/lags", "/lag-summary", "/lags/t/partitions/0"]
+    {
+        let answer = fixture.get(&format!("/consumer-groups/g%2F1{path}")).await;
+        assert_eq!(code(&answer), (404, 404), "{path}");
+    }
+    fixture.broker.shutdown().await;
+}

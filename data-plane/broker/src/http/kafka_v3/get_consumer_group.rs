@@ -1,0 +1,20 @@
+//! `GET /kafka/v3/clusters/{cluster}/consumer-groups/{group}`
+
+use std::sync::Arc;
+
+use axum::Json;
+use axum::extract::{Path, State};
+
+use super::consumer_group::{self, ConsumerGroup};
+use super::scope::Scope;
+use crate::broker::Broker;
+use crate::http::error::RestError;
+
+pub(super) async fn handle(
+    State(broker): State<Arc<Broker>>,
+    scope: Scope,
+    Path((_, group_id)): Path<(String, String)>,
+) -> Result<Json<ConsumerGroup>, RestError> {
+    let description = consumer_group::find(&broker, &scope, &group_id)?;
+    Ok(Json(ConsumerGroup::of(&broker, &scope, &group_id, &description)))
+}
