@@ -14,6 +14,7 @@ use crate::server::{Access, Server};
 
 const READY_LIMIT: Duration = Duration::from_secs(120);
 const FORMAT_LIMIT: Duration = Duration::from_secs(60);
+const STOP_LIMIT: Duration = Duration::from_secs(60);
 const CLUSTER_ID: &str = "4L6g3nShT-eMCtK--X86sw";
 const USER: &str = "MSAPACHEKAFKATST";
 const PASSWORD: &str = "a-password-of-the-reference-broker-that-guards-nothing";
@@ -81,7 +82,8 @@ impl ApacheKafka {
         let address = self.access.bootstrap_servers.clone();
         let process = &mut self.process;
         // The SocketServer opens its ports only after the broker has been unfenced.
-        let listening = wait_until(READY_LIMIT, || process.has_exited() || std::net::TcpStream::connect(&address).is_ok());
+        let listening =
+            wait_until(READY_LIMIT, || process.has_exited() || std::net::TcpStream::connect(&address).is_ok());
         if !listening || self.process.has_exited() {
             bail!("Apache Kafka did not start");
         }
@@ -106,6 +108,11 @@ impl Server for ApacheKafka {
         self.process.kill_hard();
     }
 
+    fn stop(&mut self) -> Result<()> {
+        // A JVM that was stopped by a signal ends with 128 + the signal's number.
+        self.process.interrupt(STOP_LIMIT).map(|_| ())
+    }
+
     fn restart(&mut self) -> Result<()> {
         self.process.kill_hard();
         self.process = spawn_broker(&self.settings, &self.properties_file(), self.directory.path())?;
@@ -115,8 +122,13 @@ impl Server for ApacheKafka {
 
 /// A Kafka command line program: `java -cp … MAIN`.
 pub fn tool(jars: &Path, log4j: &Path, main_class: &str) -> Command {
+    tool_with(jars, log4j, &["-Xmx512m", "-XX:+UseSerialGC"], main_class)
+}
+
+/// As `tool`, with other options for the JVM.
+pub fn tool_with(jars: &Path, log4j: &Path, jvm_options: &[&str], main_class: &str) -> Command {
     let mut command = Command::new("java");
-    command.args(["-Xmx512m", "-XX:+UseSerialGC"]);
+    command.args(jvm_options);
     command.arg(format!("-Dlog4j2.configurationFile={}", log4j.display()));
     command.arg("-cp").arg(jars.join("*")).arg(main_class);
     command

@@ -48,15 +48,6 @@ impl Millstream {
     pub fn data_dir(&self) -> &Path {
         self.data_dir.path()
     }
-
-    /// Ctrl-C; fails if it does not end cleanly.
-    pub fn stop(&mut self) -> Result<()> {
-        let status = self.process.interrupt(STOP_LIMIT)?;
-        if !status.success() {
-            bail!("millstream up ended with {status} on Ctrl-C");
-        }
-        Ok(())
-    }
 }
 
 /// The release binary of this workspace.
@@ -89,6 +80,14 @@ impl Server for Millstream {
         self.process.kill_hard();
     }
 
+    fn stop(&mut self) -> Result<()> {
+        let status = self.process.interrupt(STOP_LIMIT)?;
+        if !status.success() {
+            bail!("millstream up ended with {status} on Ctrl-C");
+        }
+        Ok(())
+    }
+
     fn restart(&mut self) -> Result<()> {
         self.process.kill_hard();
         let (process, access) = start(&self.binary, self.data_dir.path(), self.kafka_port, self.http_port, &self.log)?;
@@ -102,7 +101,13 @@ impl Server for Millstream {
     }
 }
 
-fn start(binary: &Path, data_dir: &Path, kafka_port: u16, http_port: u16, log: &Path) -> Result<(ProcessGroup, Access)> {
+fn start(
+    binary: &Path,
+    data_dir: &Path,
+    kafka_port: u16,
+    http_port: u16,
+    log: &Path,
+) -> Result<(ProcessGroup, Access)> {
     let mut command = Command::new(binary);
     command.arg("up").arg("--data-dir").arg(data_dir).args(["--output", "json"]);
     command.args(["--kafka-port", &kafka_port.to_string(), "--http-port", &http_port.to_string()]);
@@ -152,4 +157,3 @@ fn parse_access(document: &Value) -> Result<Access> {
         }),
     })
 }
-

@@ -102,7 +102,10 @@ mod tests {
 
     #[test]
     fn the_last_closing_line_counts() {
-        check("1 passed, 0 failed\nnoise\njava: 12 passed, 3 failed, 4 skipped\n", Some(Outcome { passed: 12, failed: 3, skipped: 4 }));
+        check(
+            "1 passed, 0 failed\nnoise\njava: 12 passed, 3 failed, 4 skipped\n",
+            Some(Outcome { passed: 12, failed: 3, skipped: 4 }),
+        );
     }
 
     #[test]

@@ -33,6 +33,8 @@ pub trait Server {
     fn pid(&self) -> u32;
     /// `kill -9`, with everything that it started.
     fn kill_hard(&mut self);
+    /// A clean stop, as Ctrl-C asks for it; fails if the server does not manage.
+    fn stop(&mut self) -> Result<()>;
     /// Starts again on the same data and the same ports, and waits until it serves.
     fn restart(&mut self) -> Result<()>;
 }

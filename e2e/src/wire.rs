@@ -97,7 +97,8 @@ impl Wire {
         match self.receive()? {
             Reply::Closed => bail!("the server closed the connection"),
             Reply::Frame(frame) => {
-                let (id, body) = frame.split_first_chunk().ok_or_else(|| anyhow!("an answer of {} bytes", frame.len()))?;
+                let (id, body) =
+                    frame.split_first_chunk().ok_or_else(|| anyhow!("an answer of {} bytes", frame.len()))?;
                 ensure!(i32::from_be_bytes(*id) == correlation, "an answer to another request");
                 Ok(body.to_vec())
             }
@@ -246,11 +247,20 @@ impl Batch {
         let mut records = Vec::new();
         put_varint(&mut records, i64::try_from(record.len()).unwrap_or(i64::MAX));
         records.extend(record);
-        Self { magic: 2, attributes: 0, last_offset_delta: 0, record_count: 1, records, length_error: 0, checksum_error: 0 }
+        Self {
+            magic: 2,
+            attributes: 0,
+            last_offset_delta: 0,
+            record_count: 1,
+            records,
+            length_error: 0,
+            checksum_error: 0,
+        }
     }
 
     pub fn encode(&self) -> Vec<u8> {
-        let now_ms = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).map_or(0, |elapsed| elapsed.as_millis());
+        let now_ms =
+            std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).map_or(0, |elapsed| elapsed.as_millis());
         let now_ms = i64::try_from(now_ms).unwrap_or(i64::MAX);
         let mut checked = self.attributes.to_be_bytes().to_vec();
         checked.extend(self.last_offset_delta.to_be_bytes());

@@ -136,7 +136,8 @@ fn is_generated(text: &str) -> bool {
 
 /// A file that names the folder it was written in works nowhere else.
 fn machine_paths(root: &Path, sources: &[(PathBuf, String)]) -> Vec<String> {
-    let mut needles = vec![["/ho", "me/"].concat(), ["/ro", "ot/"].concat(), ["/Us", "ers/"].concat(), ["/wo", "rk/"].concat()];
+    let mut needles =
+        vec![["/ho", "me/"].concat(), ["/ro", "ot/"].concat(), ["/Us", "ers/"].concat(), ["/wo", "rk/"].concat()];
     needles.push(format!("{}/", root.display()));
     let mut problems = Vec::new();
     for (path, text) in sources {
@@ -150,7 +151,8 @@ fn machine_paths(root: &Path, sources: &[(PathBuf, String)]) -> Vec<String> {
 }
 
 fn expected_files(root: &Path) -> Vec<String> {
-    let expected = ["README.md", "ARCHITECTURE.md", "CONTRIBUTING.md", "CHANGELOG.md", "LICENSE", ".ci/run", "docs/adr"];
+    let expected =
+        ["README.md", "ARCHITECTURE.md", "CONTRIBUTING.md", "CHANGELOG.md", "LICENSE", ".ci/run", "docs/adr"];
     let missing = expected.iter().filter(|name| !root.join(name).exists());
     missing.map(|name| format!("{name} does not exist")).collect()
 }

@@ -75,7 +75,11 @@ fn write_until_killed(
     server.kill_hard();
     writer.kill_hard();
     if !enough {
-        bail!("round {round}: too little was acknowledged within {} s: {:?}", WRITE_LIMIT.as_secs(), Acknowledged::read(notes));
+        bail!(
+            "round {round}: too little was acknowledged within {} s: {:?}",
+            WRITE_LIMIT.as_secs(),
+            Acknowledged::read(notes)
+        );
     }
     Ok(())
 }

@@ -13,12 +13,8 @@ use crate::need;
 use crate::outcome::Outcome;
 use crate::process::run_logged;
 
-pub const FRANZ_GO: Suite = Suite {
-    name: "franz-go",
-    about: "franz-go: produce, consume, groups, admin",
-    needs: &[need::GO],
-    run: run_checks,
-};
+pub const FRANZ_GO: Suite =
+    Suite { name: "franz-go", about: "franz-go: produce, consume, groups, admin", needs: &[need::GO], run: run_checks };
 
 pub const KGO: Suite = Suite {
     name: "kgo-upstream",
@@ -95,7 +91,8 @@ fn build_upstream_tests(context: &Context) -> Result<(PathBuf, PathBuf)> {
         .output()
         .context("cannot run go list")?;
     let listed = String::from_utf8(listed.stdout)?;
-    let (version, directory) = listed.trim().split_once(' ').ok_or_else(|| anyhow!("go list does not know {MODULE}"))?;
+    let (version, directory) =
+        listed.trim().split_once(' ').ok_or_else(|| anyhow!("go list does not know {MODULE}"))?;
     let directory = PathBuf::from(directory).join("pkg/kgo");
     let program = context.build_dir("franz-go")?.join(format!("kgo-{version}.test"));
     if !program.is_file() {

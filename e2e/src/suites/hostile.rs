@@ -10,16 +10,12 @@ use crate::context::Context;
 use crate::outcome::Outcome;
 use crate::server::{Access, Server};
 use crate::wire::{
-    API_VERSIONS, Batch, CREATE_TOPICS, FETCH, Fields, METADATA, PRODUCE, Reply, SASL_AUTHENTICATE, SASL_HANDSHAKE, Wire,
-    create_topic, plain, produce, produce_result, put_bytes, put_string,
+    API_VERSIONS, Batch, CREATE_TOPICS, FETCH, Fields, METADATA, PRODUCE, Reply, SASL_AUTHENTICATE, SASL_HANDSHAKE,
+    Wire, create_topic, plain, produce, produce_result, put_bytes, put_string,
 };
 
-pub const SUITE: Suite = Suite {
-    name: "hostile",
-    about: "frames, logins and batches that no client would send",
-    needs: &[],
-    run,
-};
+pub const SUITE: Suite =
+    Suite { name: "hostile", about: "frames, logins and batches that no client would send", needs: &[], run };
 
 const UNSUPPORTED_VERSION: i16 = 35;
 const UNSUPPORTED_SASL_MECHANISM: i16 = 33;
@@ -93,13 +89,26 @@ impl Hostile<'_> {
     }
 
     fn before_login(&mut self) {
-        for (name, length) in [("a negative length", -1), ("the smallest length", i32::MIN), ("the largest length", i32::MAX), ("a gibibyte", 1 << 30)] {
-            self.check(&format!("a frame of {name} closes the connection"), |this| this.is_closed_after(&length.to_be_bytes()));
+        for (name, length) in [
+            ("a negative length", -1),
+            ("the smallest length", i32::MIN),
+            ("the largest length", i32::MAX),
+            ("a gibibyte", 1 << 30),
+        ] {
+            self.check(&format!("a frame of {name} closes the connection"), |this| {
+                this.is_closed_after(&length.to_be_bytes())
+            });
         }
-        self.check("a frame above the limit before login closes the connection", |this| this.is_closed_after(&600_000_i32.to_be_bytes()));
+        self.check("a frame above the limit before login closes the connection", |this| {
+            this.is_closed_after(&600_000_i32.to_be_bytes())
+        });
         self.check("an empty frame closes the connection", |this| this.is_closed_after(&[0; 4]));
-        self.check("an HTTP request closes the connection", |this| this.is_closed_after(b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n"));
-        self.check("a TLS hello closes the connection", |this| this.is_closed_after(&[0x16, 3, 1, 2, 0, 1, 0, 1, 0xfc, 3, 3, 0, 0, 0, 0]));
+        self.check("an HTTP request closes the connection", |this| {
+            this.is_closed_after(b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n")
+        });
+        self.check("a TLS hello closes the connection", |this| {
+            this.is_closed_after(&[0x16, 3, 1, 2, 0, 1, 0, 1, 0xfc, 3, 3, 0, 0, 0, 0])
+        });
         self.check("a frame that is cut short does no harm", |this| {
             for cut in 0..12 {
                 let mut wire = Wire::connect(&this.access().bootstrap_servers)?;
@@ -165,7 +174,9 @@ impl Hostile<'_> {
             ("a secret of 400 kB", [b"\0user\0".to_vec(), vec![b'x'; 400_000]].concat()),
         ];
         for (name, token) in wrong {
-            self.check(&format!("a login with {name} is refused and the connection closed"), |this| this.is_refused(&token));
+            self.check(&format!("a login with {name} is refused and the connection closed"), |this| {
+                this.is_refused(&token)
+            });
         }
         self.check("five hundred silent connections do not shut others out", |this| {
             let mut silent = Vec::new();
@@ -201,7 +212,12 @@ impl Hostile<'_> {
 
     fn after_login(&mut self) -> Result<()> {
         let served = self.served_apis()?;
-        for (name, api_key, version) in [("an unknown API", 999, 0), ("a negative API", -5, 0), ("an unknown version", METADATA, 99), ("a negative version", METADATA, -1)] {
+        for (name, api_key, version) in [
+            ("an unknown API", 999, 0),
+            ("a negative API", -5, 0),
+            ("an unknown version", METADATA, 99),
+            ("a negative version", METADATA, -1),
+        ] {
             self.check(&format!("{name} closes the connection"), |this| {
                 let mut wire = Wire::log_in(this.access())?;
                 wire.send(api_key, version, &[0; 16])?;
@@ -231,16 +247,19 @@ impl Hostile<'_> {
             if [SASL_HANDSHAKE, SASL_AUTHENTICATE].contains(&api_key) {
                 continue;
             }
-            self.check(&format!("API {api_key}: random bodies of versions {lowest} to {highest} are answered or refused"), |this| {
-                for version in lowest..=highest {
-                    for _ in 0..RANDOM_BODIES_PER_API {
-                        let length = this.random.below(120);
-                        let body = this.random.bytes(length);
-                        this.is_answered_or_closed(api_key, version, &body)?;
+            self.check(
+                &format!("API {api_key}: random bodies of versions {lowest} to {highest} are answered or refused"),
+                |this| {
+                    for version in lowest..=highest {
+                        for _ in 0..RANDOM_BODIES_PER_API {
+                            let length = this.random.below(120);
+                            let body = this.random.bytes(length);
+                            this.is_answered_or_closed(api_key, version, &body)?;
+                        }
                     }
-                }
-                Ok(())
-            });
+                    Ok(())
+                },
+            );
         }
         self.check("twenty thousand requests in one go are answered in order", |this| {
             let mut writer = Wire::log_in(this.access())?;
@@ -300,22 +319,42 @@ impl Hostile<'_> {
             ("magic 1", None, Batch { magic: 1, ..good.clone() }.encode()),
             ("magic 3", None, Batch { magic: 3, ..good.clone() }.encode()),
             ("magic -1", None, Batch { magic: -1, ..good.clone() }.encode()),
-            ("more records counted than there are", None, Batch { record_count: 5, last_offset_delta: 4, ..good.clone() }.encode()),
-            ("fewer records counted than there are", None, Batch { record_count: 0, last_offset_delta: 0, ..good.clone() }.encode()),
+            (
+                "more records counted than there are",
+                None,
+                Batch { record_count: 5, last_offset_delta: 4, ..good.clone() }.encode(),
+            ),
+            (
+                "fewer records counted than there are",
+                None,
+                Batch { record_count: 0, last_offset_delta: 0, ..good.clone() }.encode(),
+            ),
             ("a negative record count", None, Batch { record_count: -1, ..good.clone() }.encode()),
-            ("two billion records counted", None, Batch { record_count: i32::MAX, last_offset_delta: i32::MAX - 1, ..good.clone() }.encode()),
+            (
+                "two billion records counted",
+                None,
+                Batch { record_count: i32::MAX, last_offset_delta: i32::MAX - 1, ..good.clone() }.encode(),
+            ),
             ("a last offset delta that does not fit", None, Batch { last_offset_delta: 7, ..good.clone() }.encode()),
             ("a negative last offset delta", None, Batch { last_offset_delta: -7, ..good.clone() }.encode()),
             ("a length beyond its end", None, Batch { length_error: 1000, ..good.clone() }.encode()),
             ("a length before its end", None, Batch { length_error: -10, ..good.clone() }.encode()),
             ("a negative length", None, Batch { length_error: i32::MIN / 2, ..good.clone() }.encode()),
-            ("records that are cut short", None, Batch { records: good.records[..5].to_vec(), ..good.clone() }.encode()),
+            (
+                "records that are cut short",
+                None,
+                Batch { records: good.records[..5].to_vec(), ..good.clone() }.encode(),
+            ),
             ("a record of negative length", None, Batch { records: vec![0x0f, 0, 0], ..good.clone() }.encode()),
             ("no records at all", None, Batch { records: Vec::new(), ..good.clone() }.encode()),
             ("the control bit", None, Batch { attributes: 0x20, ..good.clone() }.encode()),
             ("only half a header", None, good.encode()[..30].to_vec()),
             ("two batches", None, [good.encode(), good.encode()].concat()),
-            ("a record above the limit", Some(MESSAGE_TOO_LARGE), Batch::of_one_record(&vec![b'x'; 3_000_000]).encode()),
+            (
+                "a record above the limit",
+                Some(MESSAGE_TOO_LARGE),
+                Batch::of_one_record(&vec![b'x'; 3_000_000]).encode(),
+            ),
         ];
         for (name, expected, bytes) in wrong {
             self.check(&format!("a batch with {name} is refused"), |this| {
@@ -325,7 +364,9 @@ impl Hostile<'_> {
                 Ok(())
             });
         }
-        for (codec, name) in [(1, "gzip"), (2, "snappy"), (3, "lz4"), (4, "zstd"), (5, "an unknown codec"), (7, "another unknown codec")] {
+        for (codec, name) in
+            [(1, "gzip"), (2, "snappy"), (3, "lz4"), (4, "zstd"), (5, "an unknown codec"), (7, "another unknown codec")]
+        {
             self.check(&format!("garbage that claims to be {name} is refused"), |this| {
                 let garbage = Batch { attributes: codec, records: this.random.bytes(200), ..good.clone() }.encode();
                 ensure!(this.produce_error(0, 1, &garbage)? != 0, "it was accepted");

@@ -26,4 +26,16 @@ pub struct Suite {
 }
 
 /// In the order in which they run: the quick and telling ones first.
-pub const SUITES: &[Suite] = &[tweets::SUITE, wire::SUITE, java::SUITE, kcat::SUITE, python::CONFLUENT_KAFKA, python::KAFKA_PYTHON, franz_go::FRANZ_GO, franz_go::KGO, kafka_tools::SUITE, hostile::SUITE, crash::SUITE];
+pub const SUITES: &[Suite] = &[
+    tweets::SUITE,
+    wire::SUITE,
+    java::SUITE,
+    kcat::SUITE,
+    python::CONFLUENT_KAFKA,
+    python::KAFKA_PYTHON,
+    franz_go::FRANZ_GO,
+    franz_go::KGO,
+    kafka_tools::SUITE,
+    hostile::SUITE,
+    crash::SUITE,
+];

@@ -54,7 +54,10 @@ impl Checks<'_> {
         for nth in ["first", "second"] {
             let (ended_well, replayed) = self.replay(properties)?;
             self.check(&format!("{server}: the {nth} replay ended well"), ended_well);
-            self.check(&format!("{server}: the {nth} replay printed what was written, byte for byte"), replayed == self.written);
+            self.check(
+                &format!("{server}: the {nth} replay printed what was written, byte for byte"),
+                replayed == self.written,
+            );
         }
         Ok(())
     }
@@ -63,7 +66,11 @@ impl Checks<'_> {
         let output_path = properties.with_extension("replayed");
         let mut command = Command::new("sh");
         // The tweets go to a file of their own; everything else goes to the log.
-        command.args(["-c", "exec \"$@\" > \"$REPLAYED\"", "sh", "java", "-Xmx512m", "-jar"]).arg(self.jar).arg("replay").arg(properties);
+        command
+            .args(["-c", "exec \"$@\" > \"$REPLAYED\"", "sh", "java", "-Xmx512m", "-jar"])
+            .arg(self.jar)
+            .arg("replay")
+            .arg(properties);
         command.env("REPLAYED", &output_path);
         let ended = self.context.step("tweets replay", &mut command, LIMIT);
         let replayed = std::fs::read_to_string(&output_path).context("the replay printed no text")?;
