@@ -35,6 +35,9 @@ use slot::Slot;
 /// The layout of the directory that this release reads and writes.
 const FORMAT: u32 = 1;
 
+/// Topic, partition and what is committed there.
+pub type CommittedPartition = (String, i32, CommittedOffset);
+
 /// Why the coordinator did not start.
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
@@ -178,7 +181,7 @@ impl GroupCoordinator {
         &self,
         tenant: &LogicalClusterId,
         group_id: &str,
-    ) -> Result<Option<Vec<(String, i32, CommittedOffset)>>, GroupError> {
+    ) -> Result<Option<Vec<CommittedPartition>>, GroupError> {
         self.slot(tenant, group_id).with_shard(|shard, _| {
             let offsets = shard.offsets(tenant, group_id)?;
             let copied = offsets.iter().map(|(topic, partition, offset)| (topic.to_owned(), partition, offset.clone()));
