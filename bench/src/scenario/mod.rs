@@ -1,0 +1,78 @@
+//! What can be measured. Each scenario starts its systems afresh, so that none inherits the heap of another.
+mod idle;
+mod keys;
+mod latency;
+mod requests;
+mod start;
+mod throughput;
+
+use anyhow::Result;
+
+use crate::report::Report;
+use crate::workbench::Workbench;
+
+/// Partitions of every load topic.
+const PARTITIONS: i32 = 16;
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Scenario {
+    Start,
+    Idle,
+    LargeBatches,
+    SmallRecords,
+    RequestBound,
+    FixedRate,
+    Keys,
+}
+
+impl Scenario {
+    pub const ALL: [Self; 7] = [
+        Self::Start,
+        Self::Idle,
+        Self::LargeBatches,
+        Self::SmallRecords,
+        Self::RequestBound,
+        Self::FixedRate,
+        Self::Keys,
+    ];
+
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Start => "start",
+            Self::Idle => "idle",
+            Self::LargeBatches => "w1",
+            Self::SmallRecords => "w2",
+            Self::RequestBound => "w3",
+            Self::FixedRate => "w4",
+            Self::Keys => "keys",
+        }
+    }
+
+    pub fn about(self) -> &'static str {
+        match self {
+            Self::Start => "process start to the first acknowledged record",
+            Self::Idle => "memory and CPU of a system that nobody uses",
+            Self::LargeBatches => "throughput with records of 1 KiB in large batches",
+            Self::SmallRecords => "throughput with records of 100 bytes in default batches",
+            Self::RequestBound => "one small record per request, 64 connections with one request in flight",
+            Self::FixedRate => "end-to-end latency at a fixed rate",
+            Self::Keys => "API keys: from the REST call to the broker's door",
+        }
+    }
+
+    pub fn from_name(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|scenario| scenario.name() == name)
+    }
+
+    pub fn run(self, workbench: &Workbench, report: &mut Report) -> Result<()> {
+        match self {
+            Self::Start => start::run(workbench, report),
+            Self::Idle => idle::run(workbench, report),
+            Self::LargeBatches => throughput::run_large_batches(workbench, report),
+            Self::SmallRecords => throughput::run_small_records(workbench, report),
+            Self::RequestBound => requests::run(workbench, report),
+            Self::FixedRate => latency::run(workbench, report),
+            Self::Keys => keys::run(workbench, report),
+        }
+    }
+}
