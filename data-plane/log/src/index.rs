@@ -21,6 +21,8 @@ use crate::segment_file::{FileKind, SegmentFile};
 pub(crate) const ENTRY_BYTES: usize = 20;
 /// How many entries wait in memory before they are written: 10 KiB, or 2 MiB of log between writes.
 const MAX_UNWRITTEN_ENTRIES: usize = 512;
+/// How many entries a lookup reads at once when it has come so near.
+const BLOCK_ENTRIES: usize = 200;
 /// How many entries are read at a time when an index is checked from its start.
 const CHECK_ENTRIES: usize = 4096;
 
@@ -199,9 +201,24 @@ impl Index {
         let file = self.file.open()?;
         let (mut low, mut high) = (0, self.written);
         let mut found = IndexEntry::START;
-        while low < high {
+        // The last steps are taken in memory: one read of a few kilobytes costs little more than one of an entry.
+        while high - low > BLOCK_ENTRIES {
             let middle = low + (high - low) / 2;
             let entry = read_entry(&file, middle).ok_or(io::ErrorKind::InvalidData)?;
+            if holds(&entry) {
+                found = entry;
+                low = middle + 1;
+            } else {
+                high = middle;
+            }
+        }
+        let mut block = [[0; ENTRY_BYTES]; BLOCK_ENTRIES];
+        let block = &mut block[..high - low];
+        file.read_exact_at(block.as_flattened_mut(), (low * ENTRY_BYTES) as u64)?;
+        let (mut low, mut high) = (0, block.len());
+        while low < high {
+            let middle = low + (high - low) / 2;
+            let entry = IndexEntry::decode(&block[middle]).ok_or(io::ErrorKind::InvalidData)?;
             if holds(&entry) {
                 found = entry;
                 low = middle + 1;

@@ -208,20 +208,22 @@ fn a_directory_of_hostile_files_opens_or_is_refused() {
         .map(|name| (name.clone(), fs::read(place.directory.join(name)).unwrap()))
         .collect();
     // Which file is replaced, by what, and with which recovery point and log start in the checkpoint.
-    bolero::check!().with_iterations(300).with_type::<(u8, Vec<u8>, i64, i64)>().for_each(|(file, bytes, start, point)| {
-        for (name, content) in &sound {
-            fs::write(place.directory.join(name), content).unwrap();
-        }
-        let (name, _) = &sound[usize::from(*file) % sound.len()];
-        fs::write(place.directory.join(name), bytes).unwrap();
-        fs::write(place.directory.join("checkpoint"), checkpoint(*start, *point)).unwrap();
-        if let Ok((mut log, _)) = Log::open(&place.directory, config(), OpenMode::Unclean, NOW) {
-            let _ = log.offset_for_timestamp(0);
-            let _ = append_at(&mut log, &batch(&["x"]), 99, NOW);
-            let _ = log.read(log.log_start_offset(), 1000, MinOneBatch::Yes, i64::MAX);
-            let _ = log.close();
-        }
-    });
+    bolero::check!().with_iterations(300).with_type::<(u8, Vec<u8>, i64, i64)>().for_each(
+        |(file, bytes, start, point)| {
+            for (name, content) in &sound {
+                fs::write(place.directory.join(name), content).unwrap();
+            }
+            let (name, _) = &sound[usize::from(*file) % sound.len()];
+            fs::write(place.directory.join(name), bytes).unwrap();
+            fs::write(place.directory.join("checkpoint"), checkpoint(*start, *point)).unwrap();
+            if let Ok((mut log, _)) = Log::open(&place.directory, config(), OpenMode::Unclean, NOW) {
+                let _ = log.offset_for_timestamp(0);
+                let _ = append_at(&mut log, &batch(&["x"]), 99, NOW);
+                let _ = log.read(log.log_start_offset(), 1000, MinOneBatch::Yes, i64::MAX);
+                let _ = log.close();
+            }
+        },
+    );
 }
 
 fn checkpoint(log_start_offset: i64, recovery_point: i64) -> Vec<u8> {
