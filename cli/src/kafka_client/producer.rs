@@ -226,7 +226,8 @@ fn next_sequence(sequence: i32, records: usize) -> i32 {
 }
 
 async fn init_producer_id(cluster: &mut Cluster) -> Result<(i64, i16), ClientError> {
-    let request = InitProducerIdRequest { transaction_timeout_ms: i32::MAX, ..Default::default() };
+    let request =
+        InitProducerIdRequest { transactional_id: None, transaction_timeout_ms: i32::MAX, ..Default::default() };
     for attempt in 1.. {
         let call = Call {
             api: ApiKey::InitProducerId,

@@ -63,11 +63,11 @@ impl Greeting<'_> {
             ("Cloud API secret", credentials.cloud_api_secret.as_str()),
         ];
         for (name, value) in facts {
-            text.push_str(&format!("  {name:<18}{value}\n"));
+            text.push_str(&format!("  {name:<20}{value}\n"));
         }
-        text.push_str(&format!("  {:<18}{}\n", "Kept in", file.display()));
+        text.push_str(&format!("  {:<20}{}\n", "Kept in", file.display()));
         if let Some(authority) = &credentials.tls_ca_file {
-            text.push_str(&format!("  {:<18}{}\n", "TLS authority", authority.display()));
+            text.push_str(&format!("  {:<20}{}\n", "TLS authority", authority.display()));
         }
         let sections = [
             ("Java client properties", indent(&java_properties(&config))),
