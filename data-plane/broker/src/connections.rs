@@ -7,7 +7,7 @@ use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use millstream_api::ids::{ApiKeyId, LogicalClusterId};
+use millstream_api::ids::LogicalClusterId;
 use tokio_util::sync::CancellationToken;
 
 use crate::tenants::Credential;
@@ -53,16 +53,6 @@ impl ConnectionRegistry {
             *counts.entry(entry.credential.tenant.clone()).or_default() += 1;
         }
         counts
-    }
-
-    /// Closes every connection that this key opened.
-    pub(crate) fn close_key(&self, key: &ApiKeyId) {
-        self.close_where(|credential| credential.api_key == *key);
-    }
-
-    /// Closes every connection of this tenant.
-    pub(crate) fn close_tenant(&self, tenant: &LogicalClusterId) {
-        self.close_where(|credential| credential.tenant == *tenant);
     }
 
     /// Closes every authenticated connection whose credential matches.
@@ -121,10 +111,10 @@ mod tests {
         let kept = registry.admit().unwrap();
         revoked.authenticate(credential("AAAAAAAAAAAAAAAA", "lkc-a"));
         kept.authenticate(credential("BBBBBBBBBBBBBBBB", "lkc-a"));
-        registry.close_key(&"AAAAAAAAAAAAAAAA".parse().unwrap());
+        registry.close_where(|credential| credential.api_key.as_str() == "AAAAAAAAAAAAAAAA");
         assert!(revoked.closed().is_cancelled());
         assert!(!kept.closed().is_cancelled());
-        registry.close_tenant(&"lkc-a".parse().unwrap());
+        registry.close_where(|credential| credential.tenant.as_str() == "lkc-a");
         assert!(kept.closed().is_cancelled());
     }
 

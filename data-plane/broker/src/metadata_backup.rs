@@ -61,7 +61,7 @@ impl BackupStatus {
     }
 
     /// Notes an outcome and logs it if it differs from the one before.
-    fn note(&self, outcome: Result<(), &ObjectStoreError>) {
+    fn note(&self, outcome: &Result<(), ObjectStoreError>) {
         let mut failing = self.failing.lock().unwrap_or_else(PoisonError::into_inner);
         match outcome {
             Ok(()) => {
@@ -153,7 +153,7 @@ impl Uploader {
 
     async fn upload(&self, offset: u64, snapshot: Bytes) {
         let outcome = self.replace(offset, snapshot).await;
-        self.status.note(outcome.as_ref().map(|()| ()));
+        self.status.note(&outcome);
     }
 
     async fn replace(&self, offset: u64, snapshot: Bytes) -> Result<(), ObjectStoreError> {

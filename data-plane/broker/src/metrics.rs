@@ -66,6 +66,11 @@ impl TenantMetrics {
     }
 }
 
+/// A counter of each tenant: name, help, which one.
+type Counter = (&'static str, &'static str, fn(&TenantMetrics) -> &AtomicU64);
+/// A looked-up value of each tenant: name, help, which one.
+type Gauge = (&'static str, &'static str, fn(&TenantGauges) -> u64);
+
 /// The counters of this broker.
 pub(crate) struct Metrics {
     tenants: RwLock<HashMap<LogicalClusterId, Arc<TenantMetrics>>>,
@@ -124,7 +129,7 @@ impl Metrics {
             tenants.iter().map(|(id, metrics)| (id.clone(), Arc::clone(metrics))).collect()
         };
         let mut page = Page(String::new());
-        let counters: [(&str, &str, fn(&TenantMetrics) -> &AtomicU64); 5] = [
+        let counters: [Counter; 5] = [
             ("received_bytes_total", "Bytes of record batches that were stored.", |tenant| &tenant.received_bytes),
             ("sent_bytes_total", "Bytes of record batches that were fetched.", |tenant| &tenant.sent_bytes),
             ("received_records_total", "Records that were stored.", |tenant| &tenant.received_records),
@@ -140,7 +145,7 @@ impl Metrics {
             }
         }
         page.requests(&tenants);
-        let looked_up: [(&str, &str, fn(&TenantGauges) -> u64); 3] = [
+        let looked_up: [Gauge; 3] = [
             ("active_connections", "Authenticated connections that are open.", |tenant| tenant.active_connections),
             ("partitions", "Partitions that this broker leads.", |tenant| tenant.partitions),
             ("retained_bytes", "Bytes of records on this broker's disk.", |tenant| tenant.retained_bytes),

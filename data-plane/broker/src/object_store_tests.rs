@@ -1,7 +1,5 @@
 //! Tests against a real S3 server in this process.
 
-use std::path::Path;
-
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use s3s::auth::SimpleAuth;
 use s3s::service::S3ServiceBuilder;
@@ -26,7 +24,8 @@ pub(crate) async fn start_s3() -> S3Server {
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let endpoint = format!("http://{}", listener.local_addr().unwrap());
     let stop = CancellationToken::new();
-    tokio::spawn(serve(listener, directory.path().to_owned(), stop.clone()));
+    let files = FileSystem::new(directory.path()).unwrap();
+    tokio::spawn(serve(listener, files, stop.clone()));
     let config = ObjectStoreConfig {
         bucket: "the-bucket".to_owned(),
         prefix: "a/prefix".to_owned(),
@@ -41,8 +40,8 @@ pub(crate) async fn start_s3() -> S3Server {
     S3Server { config, _stop: stop.drop_guard(), _directory: directory }
 }
 
-async fn serve(listener: tokio::net::TcpListener, directory: impl AsRef<Path>, stop: CancellationToken) {
-    let mut builder = S3ServiceBuilder::new(FileSystem::new(directory).unwrap());
+async fn serve(listener: tokio::net::TcpListener, files: FileSystem, stop: CancellationToken) {
+    let mut builder = S3ServiceBuilder::new(files);
     builder.set_auth(SimpleAuth::from_single("the-key", "the-secret"));
     let service = builder.build();
     let mut connections = tokio::task::JoinSet::new();

@@ -100,7 +100,10 @@ impl Session {
             });
         }
         let (key_id, secret) = parse_plain_token(token).ok_or(REFUSED)?;
-        let credential = self.broker.tenants.authenticate(key_id, secret).ok_or(REFUSED)?;
+        let Some(credential) = self.broker.tenants.authenticate(key_id, secret) else {
+            self.broker.metrics.count_failed_authentication();
+            return Err(REFUSED);
+        };
         if let State::Authenticated(current) = &self.state
             && current.credential.principal != credential.principal
         {

@@ -236,7 +236,7 @@ fn a_key_that_becomes_incomprehensible_is_refused_and_its_deletion_still_applies
     let directory = with_one_key(&dir);
     let credential = directory.authenticate(KEY, SECRET).unwrap();
     let changes = directory.apply_delta(delta(10, vec![Change::Upsert(key_of(KEY, "lkc-a", "?"))])).unwrap();
-    assert_eq!(changes.revoked_keys, [credential.api_key.clone()]);
+    assert_eq!(changes.revoked_keys, std::slice::from_ref(&credential.api_key));
     assert!(!directory.is_current(&credential));
     directory.apply_delta(delta(11, vec![delete_key(KEY)])).unwrap();
     assert_eq!(directory.counts(), (0, 0));
@@ -255,7 +255,7 @@ fn a_replaced_secret_revokes_the_old_credential() {
         key.secret_hmac = hmac_of(KEY, "new").into();
     }
     let changes = directory.apply_delta(delta(11, vec![Change::Upsert(item)])).unwrap();
-    assert_eq!(changes.revoked_keys, [credential.api_key.clone()]);
+    assert_eq!(changes.revoked_keys, std::slice::from_ref(&credential.api_key));
     assert!(!directory.is_current(&credential));
     assert!(directory.authenticate(KEY, SECRET).is_none());
     assert!(directory.authenticate(KEY, "new").is_some());

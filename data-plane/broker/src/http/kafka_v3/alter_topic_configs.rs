@@ -7,6 +7,7 @@ use http::StatusCode;
 use millstream_metadata::decide::{ConfigAlteration, ConfigOperation, Mode};
 use serde::Deserialize;
 
+use super::config_value::ConfigValue;
 use super::scope::Scope;
 use super::{topic, topic_config};
 use crate::broker::Broker;
@@ -23,7 +24,7 @@ pub(super) struct AlterConfigs {
 #[derive(Deserialize)]
 struct Alteration {
     name: String,
-    value: Option<String>,
+    value: Option<ConfigValue>,
     operation: Option<Operation>,
 }
 
@@ -48,7 +49,8 @@ pub(super) async fn handle(
             Some(Operation::Delete) => ConfigOperation::Delete,
             Some(Operation::Set) | None => ConfigOperation::Set,
         };
-        alterations.push(ConfigAlteration { name: alteration.name, operation, value: alteration.value });
+        let value = alteration.value.map(|value| value.0);
+        alterations.push(ConfigAlteration { name: alteration.name, operation, value });
     }
     let mode = Mode::from_validate_only(request.validate_only.unwrap_or(false));
     topics::alter_configs(&broker, &scope.tenant, &name, alterations, mode).await?;

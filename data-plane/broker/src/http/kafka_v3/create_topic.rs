@@ -9,6 +9,7 @@ use http::StatusCode;
 use millstream_metadata::decide::{Assignments, Mode};
 use serde::Deserialize;
 
+use super::config_value::ConfigValue;
 use super::scope::Scope;
 use super::topic::Topic;
 use crate::broker::Broker;
@@ -35,7 +36,7 @@ struct ReplicasAssignment {
 #[derive(Deserialize)]
 struct Config {
     name: String,
-    value: Option<String>,
+    value: Option<ConfigValue>,
 }
 
 pub(super) async fn handle(
@@ -78,7 +79,7 @@ fn to_configs(configs: Vec<Config>) -> Result<BTreeMap<String, Option<String>>, 
             let name: String = config.name.chars().take(64).collect();
             return Err(RestError::invalid(format!("config {name:?} is given twice")));
         }
-        by_name.insert(config.name, config.value);
+        by_name.insert(config.name, config.value.map(|value| value.0));
     }
     Ok(by_name)
 }

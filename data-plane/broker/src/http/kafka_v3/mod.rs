@@ -5,6 +5,7 @@
 
 mod alter_topic_configs;
 mod cluster;
+mod config_value;
 mod consumer;
 mod consumer_group;
 mod create_topic;

@@ -48,6 +48,9 @@ struct DataJson<'a> {
     data: Option<&'a RawValue>,
 }
 
+/// Name and value of a header.
+type Header = (String, Option<Vec<u8>>);
+
 /// How data is written in JSON.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum DataType {
@@ -63,7 +66,7 @@ pub(super) enum DataType {
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Record {
     pub(super) partition: Option<i32>,
-    pub(super) headers: Vec<(String, Option<Vec<u8>>)>,
+    pub(super) headers: Vec<Header>,
     pub(super) key: Data,
     pub(super) value: Data,
     pub(super) timestamp_ms: Option<i64>,
@@ -144,7 +147,7 @@ fn text(field: &str, data: &RawValue) -> Result<String, RestError> {
     serde_json::from_str(data.get()).map_err(|_| RestError::malformed(format!("{field}.data must be a string")))
 }
 
-fn to_headers(headers: Vec<HeaderJson<'_>>) -> Result<Vec<(String, Option<Vec<u8>>)>, RestError> {
+fn to_headers(headers: Vec<HeaderJson<'_>>) -> Result<Vec<Header>, RestError> {
     if headers.len() > MAX_HEADERS {
         return Err(RestError::malformed(format!("a record can have at most {MAX_HEADERS} headers")));
     }

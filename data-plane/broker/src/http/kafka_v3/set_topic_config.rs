@@ -7,6 +7,7 @@ use http::StatusCode;
 use millstream_metadata::decide::{ConfigAlteration, ConfigOperation, Mode};
 use serde::Deserialize;
 
+use super::config_value::ConfigValue;
 use super::scope::Scope;
 use super::{topic, topic_config};
 use crate::broker::Broker;
@@ -16,7 +17,7 @@ use crate::topics;
 
 #[derive(Deserialize)]
 pub(super) struct SetConfig {
-    value: Option<String>,
+    value: Option<ConfigValue>,
 }
 
 pub(super) async fn handle(
@@ -27,7 +28,8 @@ pub(super) async fn handle(
 ) -> Result<StatusCode, RestError> {
     topic::find(&broker, &scope, &name)?;
     topic_config::check_name(&config)?;
-    let alteration = ConfigAlteration { name: config, operation: ConfigOperation::Set, value: request.value };
+    let value = request.value.map(|value| value.0);
+    let alteration = ConfigAlteration { name: config, operation: ConfigOperation::Set, value };
     topics::alter_configs(&broker, &scope.tenant, &name, vec![alteration], Mode::Apply).await?;
     Ok(StatusCode::NO_CONTENT)
 }

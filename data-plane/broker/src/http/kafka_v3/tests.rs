@@ -1,8 +1,10 @@
 //! kafka/v3 through the front door: a whole broker, its listener, and a control plane that the test plays.
 
 use std::net::TcpListener;
+use std::time::Duration;
 
 use aws_lc_rs::hmac;
+use bytes::Bytes;
 use millstream_api::fleet::broker_update::Update as FromBroker;
 use millstream_api::fleet::config_item::Item;
 use millstream_api::fleet::config_update::Update as ToBroker;
@@ -12,9 +14,13 @@ use millstream_api::fleet::{
 use reqwest::{Client, Method, RequestBuilder};
 use serde_json::{Value, json};
 use tempfile::TempDir;
+use uuid::Uuid;
 
-use crate::config::BrokerConfig;
+use crate::config::{BrokerConfig, FleetEndpoint};
 use crate::fleet::test_control_plane::{self, Accepted, ForwardStreams};
+use crate::groups::classic::event::{Join, Protocol, Sync};
+use crate::groups::offsets::CommittedOffset;
+use crate::groups::shard::{Commit, NewOffset};
 use crate::start::{self, RunningBroker};
 
 const KEY: &str = "AAAAAAAAAAAAAAAA";
@@ -26,8 +32,8 @@ struct Fixture {
     base: String,
     client: Client,
     forwards: ForwardStreams,
-    _config: Accepted<fleet::BrokerUpdate, ConfigUpdate>,
-    _dir: TempDir,
+    config: Accepted<fleet::BrokerUpdate, ConfigUpdate>,
+    dir: TempDir,
 }
 
 fn key(id: &str, cluster: &str) -> ConfigItem {
@@ -52,11 +58,9 @@ fn cluster(id: &str) -> ConfigItem {
     ConfigItem { item: Some(Item::LogicalCluster(cluster)) }
 }
 
-/// A broker with the clusters lkc-a and lkc-b, each with a key.
-async fn start() -> Fixture {
+/// A broker over this directory.
+async fn start_broker(dir: &TempDir, fleet: Option<FleetEndpoint>) -> (RunningBroker, String) {
     let _already_installed = rustls::crypto::aws_lc_rs::default_provider().install_default();
-    let dir = TempDir::new().unwrap();
-    let (endpoint, mut configs, forwards) = test_control_plane::start().await;
     let http_listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let base = format!("http://{}", http_listener.local_addr().unwrap());
     let config = BrokerConfig {
@@ -68,13 +72,20 @@ async fn start() -> Fixture {
         advertised_port: 9092,
         tls: None,
         http_listener,
-        fleet: Some(endpoint),
+        fleet,
         object_store: None,
         default_partitions: 6,
         auto_create_topics: true,
         initial_rebalance_delay_ms: 0,
     };
-    let broker = start::start(config).await.unwrap();
+    (start::start(config).await.unwrap(), base)
+}
+
+/// A broker with the clusters lkc-a and lkc-b, each with a key.
+async fn start() -> Fixture {
+    let dir = TempDir::new().unwrap();
+    let (endpoint, mut configs, forwards) = test_control_plane::start().await;
+    let (broker, base) = start_broker(&dir, Some(endpoint)).await;
     let mut stream = configs.recv().await.unwrap();
     let items = vec![cluster("lkc-a"), cluster("lkc-b"), key(KEY, "lkc-a"), key(OTHER_KEY, "lkc-b")];
     let end = SnapshotEnd { items: items.len() as u64 };
@@ -85,7 +96,7 @@ async fn start() -> Fixture {
         stream.outgoing.send(Ok(ConfigUpdate { update: Some(update) })).await.unwrap();
     }
     while !matches!(stream.incoming.message().await.unwrap().unwrap().update, Some(FromBroker::Ack(_))) {}
-    Fixture { broker, base, client: Client::new(), forwards, _config: stream, _dir: dir }
+    Fixture { broker, base, client: Client::new(), forwards, config: stream, dir }
 }
 
 impl Fixture {
@@ -144,7 +155,7 @@ async fn a_topic_is_created_read_configured_grown_and_deleted() {
     };
     assert_eq!(set(&configs), [("retention.ms".to_owned(), "86400000".to_owned())]);
     let change = json!({ "data": [
-        { "name": "retention.ms", "value": "3600000" },
+        { "name": "retention.ms", "value": 3600000 },
         { "name": "message.timestamp.type", "value": "LogAppendTime", "operation": "SET" },
     ]});
     assert_eq!(fixture.post("/topics/orders/configs:alter", change).await.0, 204);
@@ -384,5 +395,158 @@ async fn a_cluster_without_groups_has_an_empty_list_and_an_unknown_group_is_not_
         let answer = fixture.get(&format!("/consumer-groups/g%2F1{path}")).await;
         assert_eq!(code(&answer), (404, 404), "{path}");
     }
+    fixture.broker.shutdown().await;
+}
+
+/// What a consumer's assignor writes: partition 1 of the topic `t`.
+const ASSIGNMENT: &[u8] = b"\x00\x01\x00\x00\x00\x01\x00\x01t\x00\x00\x00\x01\x00\x00\x00\x01\xff\xff\xff\xff";
+
+/// A group of one member that reads partition 1 of `t`.
+async fn join_group(fixture: &Fixture, group_id: &str) -> String {
+    let (groups, tenant) = (&fixture.broker.broker.groups, "lkc-a".parse().unwrap());
+    let join = Join {
+        client_id: "the-client".to_owned(),
+        client_host: "/127.0.0.1".to_owned(),
+        member_id: String::new(),
+        group_instance_id: Some("the-instance".to_owned()),
+        new_member_id: "the-client-1".to_owned(),
+        protocol_type: "consumer".to_owned(),
+        protocols: vec![Protocol { name: "range".to_owned(), metadata: Bytes::from_static(b"") }],
+        session_timeout_ms: 30_000,
+        rebalance_timeout_ms: 30_000,
+        knows_two_step_join: false,
+        knows_skip_assignment: true,
+    };
+    let joined = groups.join(&tenant, group_id, join).await.unwrap();
+    let sync = Sync {
+        member_id: joined.member_id.clone(),
+        group_instance_id: Some("the-instance".to_owned()),
+        generation_id: joined.generation_id,
+        protocol_type: None,
+        protocol_name: None,
+        assignments: vec![(joined.member_id.clone(), Bytes::from_static(ASSIGNMENT))],
+    };
+    groups.sync(&tenant, group_id, sync).await.unwrap();
+    joined.member_id
+}
+
+fn commit(fixture: &Fixture, group_id: &str, partition: i32, offset: i64, topic_id: Uuid) {
+    let committed = CommittedOffset {
+        offset,
+        leader_epoch: -1,
+        metadata: String::new(),
+        committed_at_ms: crate::clock::now_ms(),
+        expires_at_ms: None,
+        topic_id,
+    };
+    let offsets = vec![NewOffset { topic: "t".to_owned(), partition, committed }];
+    let commit = Commit { member_id: String::new(), group_instance_id: None, generation_id: -1, offsets };
+    fixture.broker.broker.groups.commit(&"lkc-a".parse().unwrap(), group_id, &commit).unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_group_its_consumers_and_their_lags_are_shown() {
+    let fixture = start().await;
+    assert_eq!(fixture.post("/topics", json!({ "topic_name": "t", "partitions_count": 2 })).await.0, 201);
+    for partition in [0, 1, 1, 1] {
+        assert_eq!(fixture.post("/topics/t/records", json!({ "partition_id": partition })).await.0, 200);
+    }
+    commit(&fixture, "g/1", 0, 1, Uuid::nil());
+    commit(&fixture, "g/1", 1, 1, Uuid::nil());
+    let member = join_group(&fixture, "g/1").await;
+    let base = format!("{}/kafka/v3/clusters/lkc-a/consumer-groups/g%2F1", fixture.base);
+
+    let (_, groups) = fixture.get("/consumer-groups").await;
+    let (status, group) = fixture.get("/consumer-groups/g%2F1").await;
+    assert_eq!((status, &groups["data"]), (200, &json!([group])));
+    assert_eq!((&group["state"], &group["partition_assignor"]), (&json!("STABLE"), &json!("range")));
+    assert_eq!((&group["is_simple"], &group["metadata"]["self"]), (&json!(false), &json!(base)));
+    let (_, consumers) = fixture.get("/consumer-groups/g%2F1/consumers").await;
+    let (_, consumer) = fixture.get(&format!("/consumer-groups/g%2F1/consumers/{member}")).await;
+    assert_eq!(consumers["data"], json!([consumer]));
+    assert_eq!((&consumer["client_id"], &consumer["instance_id"]), (&json!("the-client"), &json!("the-instance")));
+    let (_, assignments) = fixture.get(&format!("/consumer-groups/g%2F1/consumers/{member}/assignments")).await;
+    assert_eq!(
+        (&assignments["data"][0]["topic_name"], &assignments["data"][0]["partition_id"]),
+        (&json!("t"), &json!(1))
+    );
+
+    let (_, lags) = fixture.get("/consumer-groups/g%2F1/lags").await;
+    let numbers: Vec<_> = lags["data"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|lag| {
+            (
+                lag["partition_id"].clone(),
+                lag["current_offset"].clone(),
+                lag["log_end_offset"].clone(),
+                lag["lag"].clone(),
+                lag["consumer_id"].clone(),
+            )
+        })
+        .collect();
+    let expected = |partition, current, end, lag, consumer: &str| {
+        (json!(partition), json!(current), json!(end), json!(lag), json!(consumer))
+    };
+    assert_eq!(numbers, [expected(0, 1, 1, 0, ""), expected(1, 1, 3, 2, &member)]);
+    let (_, lag) = fixture.get("/consumer-groups/g%2F1/lags/t/partitions/1").await;
+    assert_eq!(lag, lags["data"][1]);
+    assert_eq!(code(&fixture.get("/consumer-groups/g%2F1/lags/t/partitions/9").await), (404, 40403));
+    let (_, summary) = fixture.get("/consumer-groups/g%2F1/lag-summary").await;
+    assert_eq!(
+        (&summary["max_lag"], &summary["total_lag"], &summary["max_lag_partition_id"]),
+        (&json!(2), &json!(2), &json!(1))
+    );
+    assert_eq!((&summary["max_lag_consumer_id"], &summary["max_lag_topic_name"]), (&json!(member), &json!("t")));
+    fixture.broker.shutdown().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn offsets_of_a_topic_that_was_made_anew_have_no_lag() {
+    let fixture = start().await;
+    assert_eq!(fixture.post("/topics", json!({ "topic_name": "t", "partitions_count": 2 })).await.0, 201);
+    commit(&fixture, "g", 0, 5, Uuid::from_u128(1));
+    let (status, lags) = fixture.get("/consumer-groups/g/lags").await;
+    assert_eq!((status, &lags["data"]), (200, &json!([])));
+    let (status, summary) = fixture.get("/consumer-groups/g/lag-summary").await;
+    assert_eq!((status, &summary["total_lag"]), (200, &json!(0)));
+    fixture.broker.shutdown().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_deleted_cluster_loses_its_topics_and_its_key_and_others_keep_theirs() {
+    let fixture = start().await;
+    assert_eq!(fixture.post("/topics", json!({ "topic_name": "t" })).await.0, 201);
+    let in_b = format!("{}/kafka/v3/clusters/lkc-b/topics", fixture.base);
+    let create = fixture.client.post(&in_b).basic_auth(OTHER_KEY, Some("secret")).json(&json!({ "topic_name": "t" }));
+    assert_eq!(send(create).await.0, 201);
+    let key = Some(fleet::config_item_key::Key::LogicalClusterId("lkc-b".to_owned()));
+    let change = Some(fleet::config_event::Change::Delete(fleet::ConfigItemKey { key }));
+    let events = vec![fleet::ConfigEvent { revision: 2, change }];
+    let delta = ToBroker::Delta(fleet::Delta { epoch: 1, from_revision: 1, to_revision: 2, events });
+    fixture.config.outgoing.send(Ok(ConfigUpdate { update: Some(delta) })).await.unwrap();
+    let broker = &fixture.broker.broker;
+    let tenant = "lkc-b".parse().unwrap();
+    let mut images = broker.metadata.subscribe();
+    let gone = images.wait_for(|image| image.tenant(&tenant).is_none());
+    tokio::time::timeout(Duration::from_secs(10), gone).await.unwrap().unwrap();
+    assert_eq!(send(fixture.client.get(&in_b).basic_auth(OTHER_KEY, Some("secret"))).await.0, 401);
+    assert_eq!(fixture.get("/topics/t").await.0, 200);
+    fixture.broker.shutdown().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_broker_restarts_and_authenticates_without_a_control_plane() {
+    let fixture = start().await;
+    assert_eq!(fixture.post("/topics", json!({ "topic_name": "t" })).await.0, 201);
+    fixture.broker.shutdown().await;
+    let nobody = FleetEndpoint { url: "http://127.0.0.1:1".to_owned(), token: "x".to_owned() };
+    let (broker, base) = start_broker(&fixture.dir, Some(nobody)).await;
+    let fixture = Fixture { broker, base, ..fixture };
+    let (status, topics) = fixture.get("/topics").await;
+    assert_eq!((status, topics["data"].as_array().unwrap().len()), (200, 1));
+    let (status, ready) = send(fixture.client.get(format!("{}/ready", fixture.base))).await;
+    assert_eq!((status, &ready["ready"], &ready["control_plane"]), (200, &json!(true), &json!(false)));
     fixture.broker.shutdown().await;
 }
