@@ -17,6 +17,8 @@ const LATEST: i64 = -1;
 const EARLIEST: i64 = -2;
 /// Asks for the record with the largest timestamp (KIP-734), from version 7 on.
 const MAX_TIMESTAMP: i64 = -3;
+/// First version whose answer names the leader epoch.
+const FIRST_LEADER_EPOCH_VERSION: i16 = 4;
 /// First version that may ask for the largest timestamp.
 const FIRST_MAX_TIMESTAMP_VERSION: i16 = 7;
 /// "There is none" for an offset or a timestamp.
@@ -88,11 +90,13 @@ fn find(
             None => (NONE, NONE, -1),
         },
     };
+    // Older versions have no place for the epoch, and a field without a place is not encoded but refused.
+    let leader_epoch = if ctx.api_version >= FIRST_LEADER_EPOCH_VERSION { epoch } else { -1 };
     Ok(ListOffsetsPartitionResponse {
         partition_index: wanted.partition_index,
         error_code: ErrorCode::None.code(),
         timestamp,
         offset,
-        leader_epoch: epoch,
+        leader_epoch,
     })
 }
