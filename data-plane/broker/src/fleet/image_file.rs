@@ -280,3 +280,32 @@ fn sync_parent(path: &Path) -> io::Result<()> {
     let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
     File::open(parent)?.sync_all()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn any_bytes_are_an_image_a_journal_or_refused() {
+        bolero::check!().with_iterations(20_000).for_each(|bytes: &[u8]| {
+            let _image_or_damage = decode_image(bytes);
+            let (records, good_bytes) = decode_journal(bytes);
+            assert!(good_bytes <= bytes.len() && records.len() <= bytes.len() / RECORD_HEADER_BYTES);
+        });
+    }
+
+    #[test]
+    fn any_body_with_a_right_checksum_is_an_image_or_refused() {
+        bolero::check!().with_iterations(20_000).for_each(|body: &[u8]| {
+            let mut bytes = MAGIC.to_vec();
+            bytes.extend_from_slice(&VERSION.to_be_bytes());
+            bytes.extend_from_slice(&(body.len() as u32).to_be_bytes());
+            bytes.extend_from_slice(&crc32c::crc32c(body).to_be_bytes());
+            bytes.extend_from_slice(body);
+            if let Ok(image) = decode_image(&bytes) {
+                // What is not understood in it is quarantined, never fatal.
+                let _loaded = crate::tenants::image::Image::from_stored(image);
+            }
+        });
+    }
+}

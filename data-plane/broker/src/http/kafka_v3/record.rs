@@ -266,6 +266,16 @@ mod tests {
         assert!(parse(&most).is_ok());
     }
 
+    #[test]
+    fn any_json_is_a_record_or_refused() {
+        bolero::check!().with_iterations(20_000).for_each(|bytes: &[u8]| {
+            for json in serde_json::Deserializer::from_slice(bytes).into_iter::<&RawValue>() {
+                let Ok(json) = json else { break };
+                let _record_or_refused = Record::parse(json);
+            }
+        });
+    }
+
     proptest! {
         #[test]
         fn compact_json_means_the_same(text in r#"[ \n\t"\\{}\[\],:a0-9é]{0,40}"#) {
