@@ -116,13 +116,13 @@ CREATE TABLE shard_heads (
     revision BIGINT NOT NULL
 );
 
+-- The events of one revision, encoded as the message Delta of the fleet protocol.
 CREATE TABLE config_events (
     physical_cluster_id TEXT NOT NULL,
     revision BIGINT NOT NULL,
-    sequence BIGINT NOT NULL,
     payload BYTEA NOT NULL,
     created_at BIGINT NOT NULL,
-    PRIMARY KEY (physical_cluster_id, revision, sequence)
+    PRIMARY KEY (physical_cluster_id, revision)
 );
 
 -- What brokers connected to any replica of the control plane have acknowledged. Only used on PostgreSQL.

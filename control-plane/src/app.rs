@@ -33,7 +33,7 @@ pub struct App {
     pub forwarders: Forwarders,
     /// Wakes the background task.
     pub driver_wake: Notify,
-    /// Wakes the agent streams when what is desired has changed.
+    /// Cancelled when this replica stops.
     pub shutdown: CancellationToken,
     /// Owner of every spawned task.
     pub tasks: TaskTracker,

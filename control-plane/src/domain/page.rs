@@ -117,6 +117,14 @@ mod tests {
         }
     }
 
+    proptest::proptest! {
+        #[test]
+        fn no_text_makes_the_parser_panic(size in ".{0,20}", token in ".{0,300}", inner in "[abl:0-9-]{0,40}") {
+            let _ = parse(Some(&size), Some(&token));
+            let _ = parse(None, Some(&URL_SAFE_NO_PAD.encode(inner)));
+        }
+    }
+
     #[test]
     fn a_token_of_somebody_else_is_refused() {
         let nul = URL_SAFE_NO_PAD.encode("a:1:env\0");

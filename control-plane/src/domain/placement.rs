@@ -38,7 +38,8 @@ pub fn place(cloud: &str, region: &str, candidates: &[Candidate]) -> Placement {
         (candidate.cloud.is_empty() || candidate.cloud == cloud)
             && (candidate.region.is_empty() || candidate.region == region)
     };
-    let best = candidates.iter().filter(serves).min_by_key(|candidate| (candidate.logical_clusters, candidate.id.clone()));
+    let best =
+        candidates.iter().filter(serves).min_by_key(|candidate| (candidate.logical_clusters, candidate.id.clone()));
     match best {
         Some(candidate) => Placement::On(candidate.id.clone()),
         None => {

@@ -58,7 +58,12 @@ async fn serve(
     outgoing: &Outgoing,
 ) -> Result<(), Status> {
     let regions = check_hello(hello)?;
-    let clusters = ensure_physical_clusters(app, &hello.agent_id, &regions).await.map_err(store_status)?;
+    let mut wanted = Vec::with_capacity(regions.len());
+    for (cloud, region) in regions {
+        let random = random::bytes().map_err(|error| Status::internal(error.to_string()))?;
+        wanted.push(PhysicalCluster { id: PhysicalClusterId::from_random(random), cloud, region, generation: 1 });
+    }
+    let clusters = ensure_physical_clusters(app, &hello.agent_id, &wanted).await.map_err(store_status)?;
     app.driver_wake.notify_one();
     for cluster in &clusters {
         send(outgoing, Instruction::Desired(desired(app, cluster))).await?;
@@ -107,22 +112,15 @@ fn check_hello(hello: &AgentHello) -> Result<BTreeSet<(String, String)>, Status>
     Ok(hello.regions.iter().map(|place| (place.cloud.clone(), place.region.clone())).collect())
 }
 
+/// Stores the wanted ones that the agent does not have yet, and returns all that it has.
 async fn ensure_physical_clusters(
     app: &App,
     agent_id: &str,
-    regions: &BTreeSet<(String, String)>,
+    wanted: &[PhysicalCluster],
 ) -> Result<Vec<PhysicalCluster>, StoreError> {
     let mut transaction = app.database.write().await?;
-    for (cloud, region) in regions {
-        let Ok(random) = random::bytes() else { continue };
-        let cluster = PhysicalCluster {
-            id: PhysicalClusterId::from_random(random),
-            cloud: cloud.clone(),
-            region: region.clone(),
-            generation: 1,
-        };
-        let is_new =
-            physical_clusters::insert_if_absent(&mut transaction, agent_id, &cluster, app.clock.now()).await?;
+    for cluster in wanted {
+        let is_new = physical_clusters::insert_if_absent(&mut transaction, agent_id, cluster, app.clock.now()).await?;
         if is_new {
             info!(physical_cluster = %cluster.id, agent_id, "created physical cluster {} on agent {agent_id}", cluster.id);
         }
@@ -181,7 +179,8 @@ fn check_endpoint(endpoint: &str) -> Result<(), Status> {
     if endpoint.is_empty() {
         return Ok(());
     }
-    let port_is_good = endpoint.rsplit_once(':').is_some_and(|(host, port)| !host.is_empty() && port.parse::<u16>().is_ok());
+    let port_is_good =
+        endpoint.rsplit_once(':').is_some_and(|(host, port)| !host.is_empty() && port.parse::<u16>().is_ok());
     let printable = endpoint.len() <= MAX_ENDPOINT_CHARS && endpoint.bytes().all(|byte| byte.is_ascii_graphic());
     if port_is_good && printable {
         return Ok(());

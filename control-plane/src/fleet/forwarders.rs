@@ -147,3 +147,71 @@ impl Forwarders {
         in_turn.find(|forwarder| forwarder.has_room()).cloned().ok_or(ForwardError::Busy)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn physical_cluster() -> PhysicalClusterId {
+        "pkc-a".parse().expect("an id")
+    }
+
+    type Requests = mpsc::Receiver<Result<ForwardedRequest, Status>>;
+
+    fn with_one_broker() -> (Arc<Forwarders>, Arc<Forwarder>, Requests) {
+        let (sender, receiver) = mpsc::channel(MAX_IN_FLIGHT);
+        let (forwarders, forwarder) = (Arc::new(Forwarders::default()), Forwarder::new(sender));
+        assert!(forwarders.add(&physical_cluster(), Arc::clone(&forwarder)));
+        (forwarders, forwarder, receiver)
+    }
+
+    fn pending(forwarder: &Forwarder) -> usize {
+        forwarder.pending.lock().expect("not poisoned").len()
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_request_without_an_answer_ends_after_its_time_and_leaves_nothing_behind() {
+        let (forwarders, forwarder, _requests) = with_one_broker();
+        let outcome = forwarders.forward(&physical_cluster(), ForwardedRequest::default()).await;
+        assert_eq!(outcome, Err(ForwardError::TimedOut));
+        assert_eq!(pending(&forwarder), 0);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn more_requests_than_allowed_are_refused_at_once() {
+        let (forwarders, forwarder, _requests) = with_one_broker();
+        let mut waiting = tokio::task::JoinSet::new();
+        for _ in 0..MAX_IN_FLIGHT {
+            let forwarders = Arc::clone(&forwarders);
+            waiting.spawn(async move { forwarders.forward(&physical_cluster(), ForwardedRequest::default()).await });
+        }
+        while pending(&forwarder) < MAX_IN_FLIGHT {
+            tokio::task::yield_now().await;
+        }
+        let one_more = forwarders.forward(&physical_cluster(), ForwardedRequest::default()).await;
+        assert_eq!(one_more, Err(ForwardError::Busy));
+    }
+
+    #[tokio::test]
+    async fn a_caller_that_hangs_up_leaves_nothing_behind_and_a_late_answer_is_dropped() {
+        let (forwarders, forwarder, mut requests) = with_one_broker();
+        let caller = {
+            let forwarders = Arc::clone(&forwarders);
+            tokio::spawn(async move { forwarders.forward(&physical_cluster(), ForwardedRequest::default()).await })
+        };
+        let asked = requests.recv().await.expect("it is asked").expect("a request");
+        caller.abort();
+        assert!(caller.await.is_err());
+        assert_eq!(pending(&forwarder), 0);
+        forwarder.complete(HttpAnswer { id: asked.id, ..HttpAnswer::default() });
+        assert_eq!(forwarder.permits.available_permits(), MAX_IN_FLIGHT);
+    }
+
+    #[tokio::test]
+    async fn a_broker_that_left_is_not_asked_any_more() {
+        let (forwarders, forwarder, _requests) = with_one_broker();
+        forwarders.remove(&physical_cluster(), &forwarder);
+        let outcome = forwarders.forward(&physical_cluster(), ForwardedRequest::default()).await;
+        assert_eq!(outcome, Err(ForwardError::NoBroker));
+    }
+}

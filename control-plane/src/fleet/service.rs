@@ -110,7 +110,9 @@ async fn first_message<T>(incoming: &mut Streaming<T>) -> Result<T, Status> {
 
 fn check_broker(app: &App, token: &str, hello: &BrokerHello) -> Result<PhysicalClusterId, Status> {
     // An id that cannot be is refused like a wrong token: it says nothing about which ids exist.
-    let Ok(physical_cluster) = hello.physical_cluster_id.parse::<PhysicalClusterId>() else { return Err(wrong_token()) };
+    let Ok(physical_cluster) = hello.physical_cluster_id.parse::<PhysicalClusterId>() else {
+        return Err(wrong_token());
+    };
     if !app.secrets.verify_broker_token(&physical_cluster, token) {
         return Err(wrong_token());
     }

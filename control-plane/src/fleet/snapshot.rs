@@ -1,8 +1,7 @@
 //! Sends everything that brokers of one physical cluster must know, as of one revision.
 
 use millstream_api::fleet::{
-    ConfigItem, ConfigUpdate, SNAPSHOT_CHUNK_ITEMS, SnapshotBegin, SnapshotEnd, SnapshotItems, config_item,
-    config_update::Update,
+    ConfigItem, SNAPSHOT_CHUNK_ITEMS, SnapshotBegin, SnapshotEnd, SnapshotItems, config_item, config_update::Update,
 };
 use millstream_api::ids::PhysicalClusterId;
 
@@ -63,10 +62,4 @@ fn items_update(items: impl Iterator<Item = config_item::Item>) -> Update {
 
 fn chunk_limit() -> i64 {
     i64::try_from(SNAPSHOT_CHUNK_ITEMS).expect("a thousand")
-}
-
-impl From<Update> for super::subscribe::Envelope {
-    fn from(update: Update) -> Self {
-        Self(ConfigUpdate { update: Some(update) })
-    }
 }

@@ -7,8 +7,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use millstream_api::fleet::{
-    BrokerHello, BrokerUpdate, ConfigEvent, ConfigUpdate, Delta, HEARTBEAT_INTERVAL_MS, Heartbeat, MAX_MESSAGE_BYTES, Nack,
-    Resume, broker_update, config_update::Update, nack,
+    BrokerHello, BrokerUpdate, ConfigEvent, ConfigUpdate, Delta, HEARTBEAT_INTERVAL_MS, Heartbeat, MAX_MESSAGE_BYTES,
+    Nack, Resume, broker_update, config_update::Update, nack,
 };
 use millstream_api::ids::PhysicalClusterId;
 use prost::Message as _;
@@ -34,17 +34,15 @@ const MAX_DELTA_REVISIONS: u32 = 256;
 /// Bytes of a delta from which no further revision is added.
 const DELTA_BYTES: usize = MAX_MESSAGE_BYTES / 4;
 
-/// A message on its way out.
-pub struct Envelope(pub ConfigUpdate);
-
 /// The bounded queue towards one broker.
 pub struct Outgoing(pub mpsc::Sender<Result<ConfigUpdate, Status>>);
 
 impl Outgoing {
     /// Queues a message; a broker that makes no room in time is cut.
-    pub async fn send(&self, message: impl Into<Envelope>) -> Result<(), StreamEnd> {
+    pub async fn send(&self, update: Update) -> Result<(), StreamEnd> {
         use mpsc::error::SendTimeoutError;
-        match self.0.send_timeout(Ok(message.into().0), SEND_TIMEOUT).await {
+        let message = ConfigUpdate { update: Some(update) };
+        match self.0.send_timeout(Ok(message), SEND_TIMEOUT).await {
             Ok(()) => Ok(()),
             Err(SendTimeoutError::Closed(_)) => Err(StreamEnd::Closed),
             Err(SendTimeoutError::Timeout(_)) => Err(StreamEnd::TooSlow),
@@ -246,7 +244,12 @@ impl Stream<'_> {
                 self.send_snapshot().await
             }
             nack::Code::Invalid | nack::Code::Unspecified => {
-                warn!(broker_id = self.broker_id, revision = nack.revision, detail, "a broker did not understand an item");
+                warn!(
+                    broker_id = self.broker_id,
+                    revision = nack.revision,
+                    detail,
+                    "a broker did not understand an item"
+                );
                 Ok(())
             }
         }
@@ -306,6 +309,23 @@ fn split_by_size(events: Vec<ConfigEvent>) -> Vec<Vec<ConfigEvent>> {
 mod tests {
     use super::*;
     use crate::store::shard;
+
+    #[tokio::test(start_paused = true)]
+    async fn a_broker_that_does_not_read_is_cut() {
+        let (sender, _receiver) = mpsc::channel(1);
+        let outgoing = Outgoing(sender);
+        assert!(outgoing.send(Update::Heartbeat(Heartbeat::default())).await.is_ok());
+        let end = outgoing.send(Update::Heartbeat(Heartbeat::default())).await.expect_err("no room");
+        assert!(matches!(end, StreamEnd::TooSlow), "{end}");
+    }
+
+    #[tokio::test]
+    async fn a_broker_that_left_ends_the_stream() {
+        let (sender, receiver) = mpsc::channel(1);
+        drop(receiver);
+        let end = Outgoing(sender).send(Update::Heartbeat(Heartbeat::default())).await.expect_err("nobody reads");
+        assert!(matches!(end, StreamEnd::Closed), "{end}");
+    }
 
     #[test]
     fn a_long_list_of_events_is_cut_between_revisions_only() {

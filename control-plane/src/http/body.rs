@@ -56,8 +56,8 @@ pub async fn read(body: Body, limit: usize) -> Result<Bytes, ReadBodyError> {
     match timeout(BODY_TIMEOUT, to_bytes(body, limit)).await {
         Ok(Ok(bytes)) => Ok(bytes),
         Ok(Err(error)) => {
-            let too_large = std::error::Error::source(&error)
-                .is_some_and(|source| source.is::<http_body_util::LengthLimitError>());
+            let too_large =
+                std::error::Error::source(&error).is_some_and(|source| source.is::<http_body_util::LengthLimitError>());
             Err(if too_large { ReadBodyError::TooLarge } else { ReadBodyError::Interrupted })
         }
         Err(_) => Err(ReadBodyError::Interrupted),
@@ -138,7 +138,12 @@ mod tests {
 
     fn pointer(body: &str) -> String {
         let error = parse::<CreateCluster>(body.as_bytes()).expect_err("it is refused");
-        format!("{error:?}").split("pointer: Some(\"").nth(1).and_then(|rest| rest.split('"').next()).expect("a pointer").to_owned()
+        format!("{error:?}")
+            .split("pointer: Some(\"")
+            .nth(1)
+            .and_then(|rest| rest.split('"').next())
+            .expect("a pointer")
+            .to_owned()
     }
 
     #[test]
@@ -163,6 +168,18 @@ mod tests {
         assert!(parse::<serde_json::Value>(allowed.as_bytes()).is_ok());
         let text = format!(r#"{{"a":"{}\"{}"}}"#, "[".repeat(100), "{".repeat(100));
         assert!(parse::<serde_json::Value>(text.as_bytes()).is_ok());
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn no_bytes_make_the_parser_panic(bytes in proptest::collection::vec(proptest::num::u8::ANY, 0..200)) {
+            let _ = parse::<CreateCluster>(&bytes);
+        }
+
+        #[test]
+        fn no_json_like_text_makes_the_parser_panic(text in r#"[\[\]{}",:\\a-e0-9 ]{0,200}"#) {
+            let _ = parse::<CreateCluster>(text.as_bytes());
+        }
     }
 
     #[test]

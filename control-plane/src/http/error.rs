@@ -87,7 +87,8 @@ impl ApiError {
     /// 503: the database is away. Nothing was stored.
     pub fn unavailable() -> Self {
         let detail = "the service is not available at the moment: try again shortly";
-        let mut error = Self::new(StatusCode::SERVICE_UNAVAILABLE, "service_unavailable", "Service Unavailable", detail);
+        let mut error =
+            Self::new(StatusCode::SERVICE_UNAVAILABLE, "service_unavailable", "Service Unavailable", detail);
         error.retry_after_seconds = Some(1);
         error
     }

@@ -75,8 +75,7 @@ impl Idempotency {
         let Some(key) = &self.key else { return Ok(()) };
         let remembered = Remembered { request_hash: self.request_hash(body), created_id: created_id.to_owned() };
         let (principal, hash) = (caller.principal.to_string(), hash_text(key));
-        let stored =
-            store::remember(transaction, &caller.scope, &principal, &hash, &remembered, app.clock.now()).await;
+        let stored = store::remember(transaction, &caller.scope, &principal, &hash, &remembered, app.clock.now()).await;
         stored.map_err(|error| match error {
             StoreError::Duplicate => {
                 ApiError::conflict("a request with the same Idempotency-Key is in progress: try again").retry_after(1)

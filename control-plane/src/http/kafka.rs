@@ -91,8 +91,6 @@ async fn find_cluster(
     Ok((row.id, row.physical_cluster_id))
 }
 
-
-
 fn to_response(answer: HttpAnswer) -> Result<Response, KafkaError> {
     let status = u16::try_from(answer.status).ok().and_then(|status| StatusCode::from_u16(status).ok());
     let status = status.filter(|status| status.as_u16() >= 200).ok_or(KafkaError::BadAnswer)?;
@@ -133,7 +131,8 @@ impl KafkaError {
                 answer(StatusCode::SERVICE_UNAVAILABLE, 50003, "the service is not available: try again shortly")
             }
             Self::Authentication(_) => {
-                let mut response = answer(StatusCode::UNAUTHORIZED, 40101, &format!("Authentication failed: {message}"));
+                let mut response =
+                    answer(StatusCode::UNAUTHORIZED, 40101, &format!("Authentication failed: {message}"));
                 let challenge = HeaderValue::from_static("Basic realm=\"millstream\", error=\"invalid_key\"");
                 response.headers_mut().insert(WWW_AUTHENTICATE, challenge);
                 response

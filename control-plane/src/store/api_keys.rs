@@ -142,11 +142,7 @@ pub async fn insert_into_organization(
 }
 
 /// Reads a key.
-pub async fn get(
-    transaction: &mut Transaction,
-    scope: &OrgScope,
-    id: &ApiKeyId,
-) -> Result<Option<ApiKey>, StoreError> {
+pub async fn get(transaction: &mut Transaction, scope: &OrgScope, id: &ApiKeyId) -> Result<Option<ApiKey>, StoreError> {
     let sql = format!("{SELECT} WHERE organization_id = $1 AND id = $2");
     let row = on!(transaction, connection => {
         sqlx::query_as(AssertSqlSafe(sql))

@@ -3,7 +3,7 @@
 //! Promises: a revision is taken in the transaction of the change it announces, under the row lock of its physical
 //! cluster, so whoever reads revision N reads everything up to N. Never loses an event that is younger than the bound.
 
-use millstream_api::fleet::ConfigEvent;
+use millstream_api::fleet::{ConfigEvent, Delta};
 use millstream_api::ids::PhysicalClusterId;
 use prost::Message as _;
 
@@ -34,7 +34,10 @@ impl LogState {
 }
 
 /// Makes the counter of a new physical cluster.
-pub async fn create_head(transaction: &mut Transaction, physical_cluster: &PhysicalClusterId) -> Result<(), StoreError> {
+pub async fn create_head(
+    transaction: &mut Transaction,
+    physical_cluster: &PhysicalClusterId,
+) -> Result<(), StoreError> {
     on!(transaction, connection => {
         sqlx::query("INSERT INTO shard_heads (physical_cluster_id, revision) VALUES ($1, 0)")
             .bind(physical_cluster.as_str()).execute(connection).await.map(|_| ())
@@ -56,17 +59,15 @@ pub async fn append(
         .bind(physical_cluster.as_str()).fetch_one(connection).await
     })?;
     let revision_number = to_unsigned(revision);
-    for (sequence, change) in (0_i64..).zip(changes) {
-        let payload = ConfigEvent { revision: revision_number, change: Some(change) }.encode_to_vec();
-        on!(transaction, connection => {
-            sqlx::query(
-                "INSERT INTO config_events (physical_cluster_id, revision, sequence, payload, created_at) \
-                 VALUES ($1, $2, $3, $4, $5)",
-            )
-            .bind(physical_cluster.as_str()).bind(revision).bind(sequence).bind(payload).bind(now.0)
-            .execute(connection).await.map(|_| ())
-        })?;
-    }
+    let events = changes.into_iter().map(|change| ConfigEvent { revision: revision_number, change: Some(change) });
+    let payload = Delta { events: events.collect(), ..Delta::default() }.encode_to_vec();
+    on!(transaction, connection => {
+        sqlx::query(
+            "INSERT INTO config_events (physical_cluster_id, revision, payload, created_at) VALUES ($1, $2, $3, $4)",
+        )
+        .bind(physical_cluster.as_str()).bind(revision).bind(payload).bind(now.0)
+        .execute(connection).await.map(|_| ())
+    })?;
     on!(transaction, connection => {
         sqlx::query("DELETE FROM config_events WHERE physical_cluster_id = $1 AND revision <= $2")
             .bind(physical_cluster.as_str()).bind(revision - MAX_LOGGED_REVISIONS)
@@ -74,8 +75,10 @@ pub async fn append(
     })?;
     if let Transaction::Postgres(inner) = &mut *transaction {
         sqlx::query("SELECT pg_notify($1, $2)")
-            .bind(super::broker_sessions::CONFIG_CHANNEL).bind(physical_cluster.as_str())
-            .execute(&mut **inner).await?;
+            .bind(super::broker_sessions::CONFIG_CHANNEL)
+            .bind(physical_cluster.as_str())
+            .execute(&mut **inner)
+            .await?;
     }
     Ok(revision_number)
 }
@@ -106,17 +109,17 @@ pub async fn events_after(
     let rows: Vec<Vec<u8>> = on!(transaction, connection => {
         sqlx::query_scalar(
             "SELECT payload FROM config_events WHERE physical_cluster_id = $1 AND revision > $2 AND revision <= $3 \
-             ORDER BY revision, sequence",
+             ORDER BY revision",
         )
         .bind(physical_cluster.as_str()).bind(after).bind(after.saturating_add(i64::from(revisions)))
         .fetch_all(connection).await
     })?;
-    rows.iter()
-        .map(|payload| {
-            ConfigEvent::decode(payload.as_slice())
-                .map_err(|error| StoreError::Failed(sqlx::Error::Decode(Box::new(error))))
-        })
-        .collect()
+    let mut events = Vec::new();
+    for payload in rows {
+        let delta = Delta::decode(payload.as_slice());
+        events.extend(delta.map_err(|error| StoreError::Failed(sqlx::Error::Decode(Box::new(error))))?.events);
+    }
+    Ok(events)
 }
 
 /// Revisions are counted up from 0 and never negative.

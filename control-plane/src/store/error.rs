@@ -32,9 +32,10 @@ impl From<sqlx::Error> for StoreError {
             _ if is_temporary => Self::Unavailable(error),
             (Some(ErrorKind::UniqueViolation), _) => Self::Duplicate,
             (Some(ErrorKind::ForeignKeyViolation), _) => Self::BrokenReference,
-            (_, sqlx::Error::PoolTimedOut | sqlx::Error::Io(_) | sqlx::Error::PoolClosed | sqlx::Error::WorkerCrashed) => {
-                Self::Unavailable(error)
-            }
+            (
+                _,
+                sqlx::Error::PoolTimedOut | sqlx::Error::Io(_) | sqlx::Error::PoolClosed | sqlx::Error::WorkerCrashed,
+            ) => Self::Unavailable(error),
             _ => Self::Failed(error),
         }
     }

@@ -249,9 +249,7 @@ pub async fn provisioning(transaction: &mut Transaction, limit: i64) -> Result<V
 /// transaction ends. For the background task: every organization.
 pub async fn lock_unplaced(transaction: &mut Transaction, limit: i64) -> Result<Vec<Pending>, StoreError> {
     let lock_rows = transaction.lock_rows();
-    let sql = format!(
-        "{SELECT_PENDING} AND physical_cluster_id IS NULL ORDER BY created_at, id LIMIT $1{lock_rows}"
-    );
+    let sql = format!("{SELECT_PENDING} AND physical_cluster_id IS NULL ORDER BY created_at, id LIMIT $1{lock_rows}");
     let rows = on!(transaction, connection => {
         sqlx::query_as(AssertSqlSafe(sql)).bind(limit).fetch_all(connection).await
     })?;

@@ -26,11 +26,7 @@ pub struct ServiceAccount {
     pub updated_at: i64,
 }
 
-from_row!(ServiceAccount {
-    plain: [display_name, description, created_at, updated_at],
-    parsed: [id],
-    optional: [],
-});
+from_row!(ServiceAccount { plain: [display_name, description, created_at, updated_at], parsed: [id], optional: [] });
 
 /// Stores a new service account.
 pub async fn insert(

@@ -1,6 +1,8 @@
 //! Config events as values: what brokers of one physical cluster must learn.
 
-use millstream_api::fleet::{ApiKey, ConfigItem, ConfigItemKey, LogicalCluster, config_event, config_item, config_item_key};
+use millstream_api::fleet::{
+    ApiKey, ConfigItem, ConfigItemKey, LogicalCluster, config_event, config_item, config_item_key,
+};
 use millstream_api::ids::{ApiKeyId, LogicalClusterId};
 
 /// One change, before it has a revision.

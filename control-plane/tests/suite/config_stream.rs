@@ -81,6 +81,58 @@ on_both_engines! {
         assert!(broker.image().authenticates(&later, &secret));
     }
 
+    async fn a_broker_behind_the_end_of_the_log_gets_a_snapshot(engine: Engine) {
+        let mut installation = Installation::start(engine).await;
+        let (agent, broker) = installation.fleet().await;
+        let rest = installation.rest.clone();
+        let (cluster, account) = cluster_and_account(&rest).await;
+        let image = broker.image();
+        drop(broker);
+        let (key, secret) = rest.create_kafka_key(&account, &cluster).await;
+        rest.create_kafka_key(&account, &cluster).await;
+        let desired = agent.desired().clone();
+        let oldest = image.revision + 1;
+        installation.edit_database(&format!("DELETE FROM config_events WHERE revision <= {oldest}")).await;
+
+        let address = installation.control_plane().fleet_address();
+        let broker = FakeBroker::connect_with(address, &desired, 1, image, Acknowledging::Promptly).await;
+        let image = broker.wait_for(|image| image.snapshots == 2 && image.authenticates(&key, &secret)).await;
+        assert_eq!(image.resumes, 0);
+    }
+
+    async fn a_snapshot_of_many_items_comes_in_pieces_and_complete(engine: Engine) {
+        let mut installation = Installation::start(engine).await;
+        let (agent, broker) = installation.fleet().await;
+        let (cluster, account) = cluster_and_account(&installation.rest).await;
+        installation.rest.create_kafka_key(&account, &cluster).await;
+        let desired = agent.desired().clone();
+        drop(broker);
+        let copies = "INSERT INTO api_keys (organization_id, id, owner_service_account_id, owner_user_id, cluster_id, \
+            display_name, description, secret_hmac, created_at, updated_at) \
+            WITH RECURSIVE numbers (number) AS (SELECT 1 UNION ALL SELECT number + 1 FROM numbers WHERE number < 2500) \
+            SELECT organization_id, CAST(1000000000000000 + number AS TEXT), owner_service_account_id, owner_user_id, \
+            cluster_id, display_name, description, secret_hmac, created_at, updated_at \
+            FROM api_keys CROSS JOIN numbers WHERE cluster_id IS NOT NULL";
+        installation.edit_database(copies).await;
+        let address = installation.control_plane().fleet_address();
+        let broker = FakeBroker::connect(address, &desired, 1).await;
+        broker.wait_for(|image| image.api_keys.len() == 2_501).await;
+        let path = format!("/iam/v2/service-accounts/{account}");
+        installation.rest.delete(&path).await.expect(204);
+        broker.wait_for(|image| image.api_keys.is_empty() && image.clusters.len() == 1).await;
+    }
+
+    async fn an_item_that_a_broker_does_not_understand_does_not_stop_the_stream(engine: Engine) {
+        let installation = Installation::start(engine).await;
+        let (_agent, broker) = installation.fleet().await;
+        let (cluster, account) = cluster_and_account(&installation.rest).await;
+        broker.refuse_item().await;
+        let (key, secret) = installation.rest.create_kafka_key(&account, &cluster).await;
+        let image = broker.image();
+        assert!(image.authenticates(&key, &secret));
+        assert_eq!((image.snapshots, image.ended), (1, None));
+    }
+
     async fn a_second_stream_of_the_same_broker_ends_the_first(engine: Engine) {
         let installation = Installation::start(engine).await;
         let (agent, first) = installation.fleet().await;

@@ -38,55 +38,88 @@ fn cases(own: &Ids, theirs: &Ids) -> BTreeMap<&'static str, Vec<Case>> {
     BTreeMap::from([
         ("get /health", vec![]),
         ("get /org/v2/organizations", vec![]),
-        ("get /org/v2/organizations/{id}", vec![refused(format!("/org/v2/organizations/{}", theirs.organization), None)]),
+        (
+            "get /org/v2/organizations/{id}",
+            vec![refused(format!("/org/v2/organizations/{}", theirs.organization), None)],
+        ),
         ("get /org/v2/environments", vec![]),
         ("post /org/v2/environments", vec![]),
         ("get /org/v2/environments/{id}", vec![refused(format!("/org/v2/environments/{}", theirs.environment), None)]),
-        ("patch /org/v2/environments/{id}",
-            vec![refused(format!("/org/v2/environments/{}", theirs.environment), named("x"))]),
-        ("delete /org/v2/environments/{id}",
-            vec![refused(format!("/org/v2/environments/{}", theirs.environment), None)]),
+        (
+            "patch /org/v2/environments/{id}",
+            vec![refused(format!("/org/v2/environments/{}", theirs.environment), named("x"))],
+        ),
+        (
+            "delete /org/v2/environments/{id}",
+            vec![refused(format!("/org/v2/environments/{}", theirs.environment), None)],
+        ),
         ("get /iam/v2/service-accounts", vec![]),
         ("post /iam/v2/service-accounts", vec![]),
-        ("get /iam/v2/service-accounts/{id}", vec![refused(format!("/iam/v2/service-accounts/{}", theirs.account), None)]),
-        ("patch /iam/v2/service-accounts/{id}",
-            vec![refused(format!("/iam/v2/service-accounts/{}", theirs.account), named("x"))]),
-        ("delete /iam/v2/service-accounts/{id}",
-            vec![refused(format!("/iam/v2/service-accounts/{}", theirs.account), None)]),
-        ("get /iam/v2/api-keys", vec![
-            // Filters name what they like; the list stays empty.
-            Case { path: format!("/iam/v2/api-keys?spec.owner={}", theirs.account), body: None, expected: 200 },
-            Case { path: format!("/iam/v2/api-keys?spec.owner={}", theirs.user), body: None, expected: 200 },
-            Case { path: format!("/iam/v2/api-keys?spec.resource={}", theirs.cluster), body: None, expected: 200 },
-        ]),
-        ("post /iam/v2/api-keys", vec![
-            refused("/iam/v2/api-keys".into(), Some(cloud_key_body(&theirs.account))),
-            refused("/iam/v2/api-keys".into(), Some(cloud_key_body(&theirs.user))),
-            refused("/iam/v2/api-keys".into(), Some(kafka_key_body(&own.account, &theirs.cluster))),
-            refused("/iam/v2/api-keys".into(), Some(kafka_key_body(&theirs.account, &own.cluster))),
-        ]),
+        (
+            "get /iam/v2/service-accounts/{id}",
+            vec![refused(format!("/iam/v2/service-accounts/{}", theirs.account), None)],
+        ),
+        (
+            "patch /iam/v2/service-accounts/{id}",
+            vec![refused(format!("/iam/v2/service-accounts/{}", theirs.account), named("x"))],
+        ),
+        (
+            "delete /iam/v2/service-accounts/{id}",
+            vec![refused(format!("/iam/v2/service-accounts/{}", theirs.account), None)],
+        ),
+        (
+            "get /iam/v2/api-keys",
+            vec![
+                // Filters name what they like; the list stays empty.
+                Case { path: format!("/iam/v2/api-keys?spec.owner={}", theirs.account), body: None, expected: 200 },
+                Case { path: format!("/iam/v2/api-keys?spec.owner={}", theirs.user), body: None, expected: 200 },
+                Case { path: format!("/iam/v2/api-keys?spec.resource={}", theirs.cluster), body: None, expected: 200 },
+            ],
+        ),
+        (
+            "post /iam/v2/api-keys",
+            vec![
+                refused("/iam/v2/api-keys".into(), Some(cloud_key_body(&theirs.account))),
+                refused("/iam/v2/api-keys".into(), Some(cloud_key_body(&theirs.user))),
+                refused("/iam/v2/api-keys".into(), Some(kafka_key_body(&own.account, &theirs.cluster))),
+                refused("/iam/v2/api-keys".into(), Some(kafka_key_body(&theirs.account, &own.cluster))),
+            ],
+        ),
         ("get /iam/v2/api-keys/{id}", vec![refused(format!("/iam/v2/api-keys/{}", theirs.key), None)]),
-        ("patch /iam/v2/api-keys/{id}",
-            vec![refused(format!("/iam/v2/api-keys/{}", theirs.key), Some(json!({"spec":{"display_name":"x"}})))]),
+        (
+            "patch /iam/v2/api-keys/{id}",
+            vec![refused(format!("/iam/v2/api-keys/{}", theirs.key), Some(json!({"spec":{"display_name":"x"}})))],
+        ),
         ("delete /iam/v2/api-keys/{id}", vec![refused(format!("/iam/v2/api-keys/{}", theirs.key), None)]),
         ("get /cmk/v2/clusters", vec![refused(format!("/cmk/v2/clusters?environment={}", theirs.environment), None)]),
-        ("post /cmk/v2/clusters",
-            vec![refused("/cmk/v2/clusters".into(), Some(cluster_body(&theirs.environment, "x")))]),
-        ("get /cmk/v2/clusters/{id}", vec![
-            refused(format!("{their_cluster}?environment={}", theirs.environment), None),
-            refused(format!("{their_cluster}?environment={}", own.environment), None),
-            refused(format!("/cmk/v2/clusters/{}?environment={}", own.cluster, theirs.environment), None),
-        ]),
-        ("patch /cmk/v2/clusters/{id}", vec![
-            refused(their_cluster.clone(), Some(in_environment(&theirs.environment))),
-            refused(their_cluster.clone(), Some(in_environment(&own.environment))),
-            refused(format!("/cmk/v2/clusters/{}", own.cluster), Some(in_environment(&theirs.environment))),
-        ]),
-        ("delete /cmk/v2/clusters/{id}", vec![
-            refused(format!("{their_cluster}?environment={}", theirs.environment), None),
-            refused(format!("{their_cluster}?environment={}", own.environment), None),
-            refused(format!("/cmk/v2/clusters/{}?environment={}", own.cluster, theirs.environment), None),
-        ]),
+        (
+            "post /cmk/v2/clusters",
+            vec![refused("/cmk/v2/clusters".into(), Some(cluster_body(&theirs.environment, "x")))],
+        ),
+        (
+            "get /cmk/v2/clusters/{id}",
+            vec![
+                refused(format!("{their_cluster}?environment={}", theirs.environment), None),
+                refused(format!("{their_cluster}?environment={}", own.environment), None),
+                refused(format!("/cmk/v2/clusters/{}?environment={}", own.cluster, theirs.environment), None),
+            ],
+        ),
+        (
+            "patch /cmk/v2/clusters/{id}",
+            vec![
+                refused(their_cluster.clone(), Some(in_environment(&theirs.environment))),
+                refused(their_cluster.clone(), Some(in_environment(&own.environment))),
+                refused(format!("/cmk/v2/clusters/{}", own.cluster), Some(in_environment(&theirs.environment))),
+            ],
+        ),
+        (
+            "delete /cmk/v2/clusters/{id}",
+            vec![
+                refused(format!("{their_cluster}?environment={}", theirs.environment), None),
+                refused(format!("{their_cluster}?environment={}", own.environment), None),
+                refused(format!("/cmk/v2/clusters/{}?environment={}", own.cluster, theirs.environment), None),
+            ],
+        ),
     ])
 }
 

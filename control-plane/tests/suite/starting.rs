@@ -73,7 +73,8 @@ async fn a_directory_that_does_not_exist_is_refused_by_name() {
 async fn a_file_that_is_no_database_is_refused_and_left_alone() {
     let directory = tempfile::tempdir().expect("a directory");
     let path = directory.path().join("control-plane.db");
-    std::fs::write(&path, "this is not a database, but it is long enough to be read as a header".repeat(20)).expect("written");
+    std::fs::write(&path, "this is not a database, but it is long enough to be read as a header".repeat(20))
+        .expect("written");
     let before = std::fs::read(&path).expect("read");
     let error = start_replica(&DatabaseUrl::Sqlite(path.clone()), &directory).await.map(|_| ());
     assert!(matches!(error.expect_err("refused"), StartError::Database(OpenDatabaseError::Engine(_))));

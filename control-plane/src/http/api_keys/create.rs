@@ -134,9 +134,7 @@ fn parse_resource(resource: Option<&ReferenceInput>) -> Result<Option<LogicalClu
 
 async fn check_owner(transaction: &mut Transaction, caller: &Caller, owner: &Owner) -> Result<(), ApiError> {
     let known = match owner {
-        Owner::ServiceAccount(id) => {
-            service_accounts::get_and_keep(transaction, &caller.scope, id).await?.is_some()
-        }
+        Owner::ServiceAccount(id) => service_accounts::get_and_keep(transaction, &caller.scope, id).await?.is_some(),
         Owner::User(id) => organizations::has_user(transaction, &caller.scope, id).await?,
     };
     if known { Ok(()) } else { Err(ApiError::not_found().at("/spec/owner/id")) }

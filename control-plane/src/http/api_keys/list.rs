@@ -53,7 +53,10 @@ fn parse_filter(parameters: &Parameters) -> Result<Filter, ApiError> {
         filter.owner_service_account = owner.parse().ok();
         filter.owner_user = owner.parse().ok();
         if filter.owner_service_account.is_none() && filter.owner_user.is_none() {
-            return Err(ApiError::bad_parameter("spec.owner", "spec.owner must be the id of a service account or user"));
+            return Err(ApiError::bad_parameter(
+                "spec.owner",
+                "spec.owner must be the id of a service account or user",
+            ));
         }
     }
     filter.resource = match parameters.first("spec.resource") {

@@ -89,7 +89,8 @@ async fn choose_physical_cluster(transaction: &mut Transaction, row: &mut Row) -
     let candidates = physical_clusters::candidates(transaction).await?;
     match place(&row.cloud, &row.region, &candidates) {
         Placement::On(physical_cluster) => {
-            row.kafka_bootstrap_endpoint = physical_clusters::bootstrap_endpoint(transaction, &physical_cluster).await?;
+            row.kafka_bootstrap_endpoint =
+                physical_clusters::bootstrap_endpoint(transaction, &physical_cluster).await?;
             row.physical_cluster_id = Some(physical_cluster);
             Ok(())
         }

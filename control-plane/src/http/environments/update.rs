@@ -26,7 +26,8 @@ pub async fn handle(
     body: JsonBody<UpdateEnvironment>,
 ) -> Result<Json<Environment>, ApiError> {
     let mut transaction = app.database.write().await?;
-    let mut row = environments::get_and_lock(&mut transaction, &caller.scope, &id).await?.ok_or_else(ApiError::not_found)?;
+    let mut row =
+        environments::get_and_lock(&mut transaction, &caller.scope, &id).await?.ok_or_else(ApiError::not_found)?;
     if let Some(display_name) = body.value.display_name {
         check_name(&display_name)?;
         let now = app.clock.now();
