@@ -22,7 +22,6 @@ use tracing::{debug, error, info, warn};
 
 use super::dial::{Retry, StreamError, connect, with_token};
 use super::status::FleetStatus;
-use super::tenant_deletion;
 use crate::broker::Broker;
 use crate::clock::now_ms;
 use crate::config::FleetEndpoint;
@@ -79,7 +78,7 @@ pub(crate) struct ConfigStream {
     pub(crate) status: Arc<FleetStatus>,
 }
 
-/// Keeps the stream up, and carries out the deletions that come over it, until `shutdown` fires.
+/// Keeps the stream up until `shutdown` fires. Deletions that come over it are left to `tenant_deletion`.
 pub(crate) async fn run(broker: Arc<Broker>, endpoint: FleetEndpoint, shutdown: CancellationToken) {
     let stream = ConfigStream {
         endpoint,
@@ -88,8 +87,7 @@ pub(crate) async fn run(broker: Arc<Broker>, endpoint: FleetEndpoint, shutdown: 
         connections: Arc::clone(&broker.connections),
         status: Arc::clone(&broker.fleet),
     };
-    let deletions = tenant_deletion::run(broker, shutdown.clone());
-    tokio::join!(stream.run(shutdown), deletions);
+    stream.run(shutdown).await;
 }
 
 impl ConfigStream {
