@@ -31,10 +31,13 @@ pub fn facts(workbench: &Workbench) -> Vec<(&'static str, String)> {
 
 fn millstream_version(workbench: &Workbench) -> String {
     let version = output(Command::new(&workbench.binary).arg("--version"));
-    let git =
-        |arguments: &[&str]| output(Command::new("git").arg("-C").arg(&workbench.context.repository).args(arguments));
-    let changed = git(&["status", "--porcelain", "--untracked-files=no"]) != UNKNOWN;
-    let note = if changed { " with uncommitted changes" } else { "" };
+    if !workbench.binary.starts_with(&workbench.context.target_dir) {
+        return format!("{version}, built elsewhere");
+    }
+    let repository = &workbench.context.repository;
+    let git = |arguments: &[&str]| output(Command::new("git").arg("-C").arg(repository).args(arguments));
+    let is_changed = git(&["status", "--porcelain", "--untracked-files=no"]) != UNKNOWN;
+    let note = if is_changed { " with uncommitted changes" } else { "" };
     format!("{version}, commit {}{note}", git(&["rev-parse", "--short", "HEAD"]))
 }
 

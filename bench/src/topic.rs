@@ -10,8 +10,6 @@ use millstream_protocol::messages::delete_topics_request::{DeleteTopicState, Del
 use millstream_protocol::messages::delete_topics_response::DeleteTopicsResponse;
 use millstream_protocol::messages::list_offsets_request::{ListOffsetsPartition, ListOffsetsRequest, ListOffsetsTopic};
 use millstream_protocol::messages::list_offsets_response::ListOffsetsResponse;
-use millstream_protocol::messages::metadata_request::{MetadataRequest, MetadataRequestTopic};
-use millstream_protocol::messages::metadata_response::MetadataResponse;
 use millstream_protocol::writer::Writer;
 use uuid::Uuid;
 
@@ -19,7 +17,6 @@ use crate::connection::{Connection, Endpoint, check};
 
 const CREATE_VERSION: i16 = 7;
 const DELETE_VERSION: i16 = 6;
-const METADATA_VERSION: i16 = 12;
 const LIST_OFFSETS_VERSION: i16 = 7;
 const TIMEOUT_MS: i32 = 30_000;
 const LEADERS_LIMIT: Duration = Duration::from_secs(30);
@@ -36,7 +33,7 @@ pub struct Topic {
 }
 
 impl Topic {
-    /// Creates the topic and waits until every partition has a leader.
+    /// Creates the topic and waits until the leader of every partition serves it.
     pub fn create(endpoint: &Endpoint, name: &str, partitions: i32) -> Result<Self> {
         let mut connection = Connection::open(endpoint)?;
         let creatable = CreatableTopic {
@@ -58,29 +55,10 @@ impl Topic {
         });
         let topic =
             Self { name: name.to_owned(), id: id.with_context(|| format!("cannot create topic {name}"))?, partitions };
-        let led = wait_until(LEADERS_LIMIT, || topic.is_led(&mut connection).unwrap_or(false));
-        ensure!(led, "topic {name} has no leaders");
+        // Metadata names a leader a little before the leader knows; ListOffsets is answered by the leader itself.
+        let is_led = wait_until(LEADERS_LIMIT, || topic.record_count(endpoint).is_ok());
+        ensure!(is_led, "topic {name} has no leaders");
         Ok(topic)
-    }
-
-    fn is_led(&self, connection: &mut Connection) -> Result<bool> {
-        let wanted = MetadataRequestTopic { name: Some(self.name.as_str().into()), ..MetadataRequestTopic::default() };
-        let request = MetadataRequest {
-            topics: Some(vec![wanted]),
-            allow_auto_topic_creation: false,
-            ..MetadataRequest::default()
-        };
-        let encode = |writer: &mut Writer| request.encode(writer, METADATA_VERSION);
-        connection.call(ApiKey::Metadata, METADATA_VERSION, encode, |reader| {
-            let response = MetadataResponse::decode(reader, METADATA_VERSION)?;
-            let [topic] = &response.topics[..] else { return Ok(false) };
-            let led = topic
-                .partitions
-                .iter()
-                .filter(|partition| partition.error_code == 0 && partition.leader_id >= 0)
-                .count();
-            Ok(topic.error_code == 0 && i32::try_from(led)? == self.partitions)
-        })
     }
 
     pub fn delete(&self, endpoint: &Endpoint) -> Result<()> {

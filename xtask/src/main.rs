@@ -15,7 +15,8 @@ const USAGE: &str = "usage: cargo xtask COMMAND
                    runs every test, or the named suites
   tidy             checks the rules of the repository that no compiler knows
   codegen          writes the generated files anew
-  bench [SCENARIO] measures Millstream beside Apache Kafka; reports go to bench/reports";
+  bench [SCENARIO]... [--quick]
+                   measures Millstream beside Apache Kafka; reports go to bench/reports";
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();

@@ -59,7 +59,7 @@ pub fn run(workbench: &Workbench, report: &mut Report) -> Result<()> {
     report.paragraph(&format!(
         "{count} Kafka API keys of one service account are created one after another through the REST API, then deleted one after another; all of them \
          exist at the same time in between. Times are from just before the request is sent. A new key is tried without a pause until SASL/PLAIN succeeds. A \
-         deleted key is tried without a pause until it is refused, while another connection that it had opened before waits to be closed."
+         deleted key is tried without a pause until it is refused (which is answered 100 ms late on purpose), while another connection that it had opened before waits to be closed."
     ));
     report.table("API keys, milliseconds", &["", "p50", "p99", "max", "Target for p99"], &rows(&times));
     report.settings(&[subject], workbench);
