@@ -59,7 +59,8 @@ impl Log {
             self.producers.check_marker(header, marker)?;
         }
         if has_sequence && let Verdict::Duplicate(first) = self.producers.check(header.producer_id, header)? {
-            return Ok(self.answer(first.base_offset(), first.last_offset, first.timestamp, true));
+            let answer = self.answer(first.base_offset(), first.last_offset, first.timestamp);
+            return Ok(Appended { duplicate: true, ..answer });
         }
 
         let stored = self.stored_header(header, leader_epoch, now_ms)?;
@@ -79,15 +80,21 @@ impl Log {
         {
             self.note_aborted(&aborted)?;
         }
-        Ok(self.answer(stored.base_offset, stored.last_offset(), stored.max_timestamp, false))
+        Ok(self.answer(stored.base_offset, stored.last_offset(), stored.max_timestamp))
     }
 
-    fn answer(&self, base_offset: i64, last_offset: i64, max_timestamp: i64, duplicate: bool) -> Appended {
+    fn answer(&self, base_offset: i64, last_offset: i64, max_timestamp: i64) -> Appended {
         let log_append_time_ms = match self.config.timestamp_type {
             TimestampType::CreateTime => -1,
             TimestampType::LogAppendTime => max_timestamp,
         };
-        Appended { base_offset, last_offset, log_append_time_ms, log_start_offset: self.log_start_offset, duplicate }
+        Appended {
+            base_offset,
+            last_offset,
+            log_append_time_ms,
+            log_start_offset: self.log_start_offset,
+            duplicate: false,
+        }
     }
 
     fn check_batch(&self, batch: &[u8], header: &BatchHeader) -> Result<(), AppendError> {

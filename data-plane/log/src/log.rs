@@ -260,3 +260,14 @@ fn create_directories_durably(directory: &Path) -> io::Result<()> {
         _ => disk::sync_directory(parent),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_idle_log_takes_less_than_two_kibibytes_itself() {
+        let per_log = size_of::<Log>() + size_of::<Segment>() + 3 * size_of::<SegmentFile>();
+        assert!(per_log < 2048, "{per_log} bytes");
+    }
+}

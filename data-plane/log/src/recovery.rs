@@ -234,10 +234,7 @@ impl Opening {
 
     /// Ends the log after the segments that were loaded, and deletes all files above.
     fn cut_after(&mut self, end: i64, bases: &[i64]) -> Result<(), OpenError> {
-        if end < self.log.recovery_point && self.mode != OpenMode::Repair {
-            let path = self.log.directory.to_path_buf();
-            return Err(OpenError::Damaged { path, end_offset: end, recovery_point: self.log.recovery_point });
-        }
+        self.check_nothing_flushed_is_lost(end)?;
         let last_kept = self.log.segments.last().map(|last| last.base_offset);
         for base in bases.iter().rev().copied().filter(|base| last_kept.is_none_or(|kept| *base > kept)) {
             let segment = Segment::empty(&self.log.directory, base);
@@ -285,7 +282,17 @@ impl Opening {
         Ok((self.log, self.recovery))
     }
 
+    fn check_nothing_flushed_is_lost(&self, end_offset: i64) -> Result<(), OpenError> {
+        if end_offset >= self.log.recovery_point || self.mode == OpenMode::Repair {
+            return Ok(());
+        }
+        let path = self.log.directory.to_path_buf();
+        Err(OpenError::Damaged { path, end_offset, recovery_point: self.log.recovery_point })
+    }
+
     fn settle_offsets(&mut self) -> Result<(), OpenError> {
+        let end_offset = self.log.segments.last().map_or(self.log.log_start_offset, |last| last.next_offset);
+        self.check_nothing_flushed_is_lost(end_offset)?;
         let log = &mut self.log;
         if let (Some(first), Some(last)) = (log.segments.first(), log.segments.last()) {
             log.log_start_offset = log.log_start_offset.max(first.base_offset);

@@ -42,20 +42,12 @@ impl Slice {
         let mut bytes: Vec<u8> = Vec::with_capacity(self.length);
         while bytes.len() < self.length {
             let position = self.position + bytes.len() as u64;
-            let mut rest = Vec::new();
             // The spare room of a vector is not zeroed first: reading a megabyte would write it twice.
-            let target = if bytes.is_empty() {
-                &mut bytes
-            } else {
-                rest.reserve_exact(self.length - bytes.len());
-                &mut rest
-            };
-            match rustix::io::pread(&self.file, rustix::buffer::spare_capacity(target), position) {
+            match rustix::io::pread(&self.file, rustix::buffer::spare_capacity(&mut bytes), position) {
                 Ok(0) => return Err(io::ErrorKind::UnexpectedEof.into()),
                 Ok(_) | Err(Errno::INTR) => {}
                 Err(error) => return Err(error.into()),
             }
-            bytes.append(&mut rest);
         }
         bytes.truncate(self.length);
         Ok(bytes.into())

@@ -20,11 +20,12 @@ impl Log {
         if offset <= self.log_start_offset {
             return self.truncate_fully_and_start_at(offset.max(0));
         }
-        if self.is_in_first_batch(offset)? {
+        let new_end = self.batch_base(offset)?;
+        if new_end < self.log_start_offset {
             // The log start is inside the batch that goes, so nothing readable is left.
             return self.truncate_fully_and_start_at(self.log_start_offset);
         }
-        self.lower_recovery_point(offset)?;
+        self.lower_recovery_point(new_end)?;
         let result = self.cut_end(offset, now_ms);
         if result.is_err() {
             // Files and memory may differ now; only reading everything again tells.
@@ -37,9 +38,8 @@ impl Log {
     pub fn truncate_fully_and_start_at(&mut self, offset: i64) -> Result<(), StorageError> {
         self.check_open()?;
         let failed = |source| StorageError::new("truncating the log", source);
-        self.truncations += 1;
-        self.is_dirty = true;
         self.create_directory()?;
+        self.lower_recovery_point(0)?;
         // From the end, so that a crash in between leaves a log without gaps.
         while let Some(segment) = self.segments.pop() {
             segment.remove().map_err(failed)?;
@@ -55,12 +55,12 @@ impl Log {
         self.save_checkpoint().map_err(failed)
     }
 
-    /// Whether the batch that holds `offset` also holds the log start.
-    fn is_in_first_batch(&self, offset: i64) -> Result<bool, StorageError> {
-        let Some(number) = self.segment_index(offset) else { return Ok(false) };
+    /// The base offset of the batch that holds `offset`.
+    fn batch_base(&self, offset: i64) -> Result<i64, StorageError> {
+        let Some(number) = self.segment_index(offset) else { return Ok(offset) };
         let file = self.open_for_reading(number)?;
         let located = locate(&self.segments[number], &file, offset).map_err(|_| StorageError::Poisoned)?;
-        Ok(located.is_some_and(|batch| batch.base_offset < self.log_start_offset))
+        Ok(located.map_or(offset, |batch| batch.base_offset))
     }
 
     /// The checkpoint must not claim what is about to go.
@@ -86,7 +86,6 @@ impl Log {
             self.log_end_offset = active.next_offset;
         }
         let log_end_offset = self.log_end_offset;
-        self.recovery_point = self.recovery_point.min(log_end_offset);
         recovery::remove_snapshots(&self.directory, |snapshot| snapshot > log_end_offset).map_err(failed)?;
         if self.epochs.truncate_end(log_end_offset) {
             self.epochs.save(&self.directory).map_err(failed)?;

@@ -65,6 +65,9 @@ pub enum CompressionError {
     },
 }
 
+const GZIP_MAGIC: [u8; 3] = [0x1f, 0x8b, 8];
+const LZ4_FRAME_MAGIC: [u8; 4] = [0x04, 0x22, 0x4d, 0x18];
+const ZSTD_MAGIC: [u8; 4] = [0x28, 0xb5, 0x2f, 0xfd];
 /// Every xerial stream starts with these bytes, then a version and the lowest compatible version, four bytes each.
 const XERIAL_MAGIC: [u8; 8] = [0x82, b'S', b'N', b'A', b'P', b'P', b'Y', 0];
 const XERIAL_HEADER_BYTES: usize = 16;
@@ -95,6 +98,27 @@ pub fn decompress(compression: Compression, input: &[u8], max_bytes: usize) -> R
             read_bounded(decoder, codec, max_bytes)
         }
     }
+}
+
+/// Looks at the first bytes only: whether they can be the start of data of this codec. Costs nothing, and keeps out
+/// what no consumer could ever read because it is something else.
+pub fn check_start(compression: Compression, input: &[u8]) -> Result<(), CompressionError> {
+    let is_possible = match compression {
+        Compression::None => true,
+        Compression::Gzip => input.starts_with(&GZIP_MAGIC),
+        Compression::Snappy => {
+            input.starts_with(&XERIAL_MAGIC)
+                || snap::raw::decompress_len(input)
+                    .is_ok_and(|claimed| claimed > 0 && claimed / MAX_SNAPPY_RATIO <= input.len())
+        }
+        Compression::Lz4 => input.starts_with(&LZ4_FRAME_MAGIC),
+        Compression::Zstd => input.starts_with(&ZSTD_MAGIC),
+    };
+    if is_possible {
+        return Ok(());
+    }
+    let source = io::Error::new(io::ErrorKind::InvalidData, "the first bytes are not of this codec");
+    Err(CompressionError::Damaged { codec: compression.name(), source })
 }
 
 /// Compresses `input` the way Java's producer does, so that every client can read the result.
@@ -213,6 +237,7 @@ mod tests {
         fn every_codec_gives_back_what_it_was_given(input in proptest::collection::vec(0_u8..4, 0..40_000)) {
             for compression in ALL {
                 let compressed = compress(compression, &input).unwrap();
+                check_start(compression, &compressed).unwrap();
                 prop_assert_eq!(&decompress(compression, &compressed, input.len()).unwrap(), &input);
             }
         }

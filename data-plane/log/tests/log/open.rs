@@ -80,6 +80,22 @@ fn a_flush_in_three_steps_lets_appends_happen_in_between() {
 }
 
 #[test]
+fn flushing_closed_segments_leaves_only_the_active_one_to_check() {
+    let place = place();
+    let mut log = open(&place.directory, small_segments());
+    fill_log(&mut log, 50);
+    let task = log.begin_flush_closed().unwrap().unwrap();
+    let result = task.run();
+    log.finish_flush(&task, result).unwrap();
+    assert!(log.begin_flush_closed().unwrap().is_none());
+    assert!((40..50).contains(&log.recovery_point()));
+    drop(log);
+    let (log, recovery) = open_with(&place.directory, small_segments(), OpenMode::Unclean);
+    assert_eq!(log.log_end_offset(), 50);
+    assert!(recovery.scanned_bytes <= 1000, "{recovery:?}");
+}
+
+#[test]
 fn a_flush_that_began_before_a_truncation_claims_nothing() {
     let place = place();
     let mut log = open(&place.directory, LogConfig::default());
@@ -156,6 +172,27 @@ fn damage_below_the_recovery_point_is_refused_until_repair_is_asked_for() {
     append_values(&mut log, &["goes on"]);
     drop(log);
     assert_eq!(open(&place.directory, small_segments()).log_end_offset(), base + 1);
+}
+
+#[test]
+fn records_that_were_flushed_and_are_gone_are_noticed_wherever_the_cut_is() {
+    let place = place();
+    let mut log = open(&place.directory, LogConfig::default());
+    fill_log(&mut log, 10);
+    log.close().unwrap();
+    drop(log);
+    let path = place.directory.join("00000000000000000000.log");
+    let sound = std::fs::read(&path).unwrap();
+    // 10 batches of equal size, so some of these cuts are between batches.
+    for cut in (0..sound.len()).step_by(sound.len() / 20) {
+        std::fs::write(&path, &sound[..cut]).unwrap();
+        let error = Log::open(&place.directory, LogConfig::default(), OpenMode::Unclean, NOW).unwrap_err();
+        assert!(matches!(error, OpenError::Damaged { recovery_point: 10, .. }), "{error}");
+    }
+    std::fs::remove_file(&path).unwrap();
+    assert!(Log::open(&place.directory, LogConfig::default(), OpenMode::Unclean, NOW).is_err());
+    std::fs::write(&path, &sound).unwrap();
+    assert_eq!(open(&place.directory, LogConfig::default()).log_end_offset(), 10);
 }
 
 #[test]

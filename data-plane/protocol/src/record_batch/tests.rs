@@ -196,6 +196,19 @@ fn a_compacted_topic_looks_at_keys_inside_compressed_batches() {
 }
 
 #[test]
+fn compressed_garbage_is_refused_without_decompressing() {
+    for codec in ALL_CODECS.into_iter().skip(1) {
+        // Raw snappy has no mark to know it by, so almost anything could be it.
+        if codec != Compression::Snappy {
+            check_refused(&patched(batch_of(&["one"]), 22, &[codec.id()]), &limits(), "Decompress");
+        }
+        let header_only = batch_of(&["one"])[..BATCH_HEADER_BYTES].to_vec();
+        let empty = patched(patched(header_only, 8, &49_i32.to_be_bytes()), 22, &[codec.id()]);
+        check_refused(&empty, &limits(), "Decompress");
+    }
+}
+
+#[test]
 fn timestamps_outside_of_the_allowed_range_are_refused() {
     let limits = ProduceLimits {
         now_ms: 2_000,

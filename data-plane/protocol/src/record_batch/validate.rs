@@ -2,13 +2,14 @@
 //! because the first failing check decides the error code the client sees.
 //!
 //! The checksum is computed here and nowhere else on the way in. Compressed records are only decompressed if the
-//! topic needs a look at their keys.
+//! topic needs a look at their keys; else no more than the codec's first bytes are looked at. So damage inside
+//! compressed records under a good checksum, which only the producer can have done, is found by its consumers.
 
 use super::{
     BATCH_HEADER_BYTES, Batch, BatchError, BatchHeader, CHECKSUMMED_FROM, CURRENT_MAGIC, LOG_OVERHEAD_BYTES,
     NO_TIMESTAMP, RecordIterator, TimestampType, parse_header,
 };
-use crate::compression::Compression;
+use crate::compression::{self, Compression};
 
 /// The smallest length any message format has; below it the length itself must be wrong.
 const MIN_BATCH_LENGTH: i32 = 14;
@@ -139,6 +140,9 @@ fn check_records(header: &mut BatchHeader, bytes: &[u8], limits: &ProduceLimits)
     }
     let readable = header.compression() == Some(Compression::None) || limits.require_keys;
     if !readable {
+        if let Some(codec) = header.compression() {
+            compression::check_start(codec, &bytes[BATCH_HEADER_BYTES..])?;
+        }
         timestamps.check(header.base_timestamp)?;
         return timestamps.check(header.max_timestamp);
     }
