@@ -4,11 +4,11 @@
 //! looked. The lock is held for an append or an index lookup, never while waiting and never for a read of
 //! records. Never decides who leads.
 
-use std::sync::atomic::{AtomicBool, AtomicI32, AtomicI64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI32, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use millstream_api::ids::LogicalClusterId;
-use millstream_log::{AppendError, Appended, Log, MinOneBatch, ReadError, Slice};
+use millstream_log::{AppendError, Appended, Log, MinOneBatch, ReadError, Slice, StorageError};
 use millstream_protocol::record_batch::BatchHeader;
 use tokio::sync::Notify;
 use uuid::Uuid;
@@ -35,7 +35,6 @@ pub(crate) struct Partition {
     pub(crate) id: PartitionId,
     leader_epoch: AtomicI32,
     log: Mutex<Log>,
-    log_end_offset: AtomicI64,
     has_waiters: AtomicBool,
     waiters: Mutex<Vec<Arc<FetchWaiter>>>,
 }
@@ -53,12 +52,10 @@ pub(crate) struct Fetched {
 
 impl Partition {
     pub(crate) fn new(id: PartitionId, leader_epoch: i32, log: Log) -> Self {
-        let log_end_offset = log.log_end_offset();
         Self {
             id,
             leader_epoch: AtomicI32::new(leader_epoch),
             log: Mutex::new(log),
-            log_end_offset: AtomicI64::new(log_end_offset),
             has_waiters: AtomicBool::new(false),
             waiters: Mutex::new(Vec::new()),
         }
@@ -77,19 +74,9 @@ impl Partition {
         self.leader_epoch.store(epoch, Ordering::Release);
     }
 
-    /// The end of the log without taking its lock.
-    pub(crate) fn log_end_offset(&self) -> i64 {
-        self.log_end_offset.load(Ordering::Acquire)
-    }
-
     /// Appends one validated batch and wakes fetches that waited for it.
     pub(crate) fn append(&self, batch: &[u8], header: &BatchHeader, now_ms: i64) -> Result<Appended, AppendError> {
-        let appended = {
-            let mut log = self.log();
-            let appended = log.append(batch, header, self.leader_epoch(), now_ms)?;
-            self.log_end_offset.store(log.log_end_offset(), Ordering::Release);
-            appended
-        };
+        let appended = self.log().append(batch, header, self.leader_epoch(), now_ms)?;
         // Pairs with the store in `add_waiter`: either the waiter sees the new end, or we see the waiter.
         std::sync::atomic::fence(Ordering::SeqCst);
         if self.has_waiters.load(Ordering::Relaxed) {
@@ -119,6 +106,14 @@ impl Partition {
             _ => Vec::new(),
         };
         Ok(Fetched { slice, high_watermark, last_stable_offset, log_start_offset: log.log_start_offset(), aborted })
+    }
+
+    /// Brings what was appended so far to the disk, without holding the lock while the disk works. Bounds what the
+    /// next start has to check and what a power cut can take.
+    pub(crate) fn flush(&self) -> Result<(), StorageError> {
+        let Some(task) = self.log().begin_flush()? else { return Ok(()) };
+        let result = task.run();
+        self.log().finish_flush(&task, result)
     }
 
     /// Registers a fetch that waits for more bytes. The caller must look at the log once more afterwards.

@@ -117,6 +117,16 @@ impl Partitions {
         }
     }
 
+    /// Brings everything that was appended so far to the disk, partition by partition.
+    pub(crate) fn flush(&self) {
+        for partition in self.all() {
+            if let Err(error) = partition.flush() {
+                error!(tenant = %partition.id.tenant, topic.id = %partition.id.topic_id,
+                    partition = partition.id.partition, %error, "cannot flush a log");
+            }
+        }
+    }
+
     /// Closes every log so that the next start can trust its files. Says whether all of them closed cleanly.
     pub(crate) fn close(&self) -> bool {
         let mut clean = true;

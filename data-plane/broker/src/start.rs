@@ -34,8 +34,8 @@ use crate::producer_ids::ProducerIds;
 use crate::tenants::TenantDirectory;
 use crate::topics;
 
-/// How often retention is applied (Kafka: five minutes).
-const RETENTION_INTERVAL: Duration = Duration::from_secs(60);
+/// How often logs are flushed and retention is applied (Kafka: five minutes, and flushes only when a segment closes).
+const UPKEEP_INTERVAL: Duration = Duration::from_secs(60);
 /// How long connections and tasks get to end at shutdown.
 const SHUTDOWN_TIMEOUT: Duration = Duration::from_secs(10);
 /// The name of the listener that clients use.
@@ -77,7 +77,7 @@ pub enum StartError {
 
 /// A broker that runs. Dropping it without `shutdown` is a crash: safe, but the next start is slower.
 pub struct RunningBroker {
-    broker: Arc<Broker>,
+    pub(crate) broker: Arc<Broker>,
     data_dir: DataDir,
     stop: CancellationToken,
     tasks: Vec<(&'static str, JoinHandle<()>)>,
@@ -129,7 +129,7 @@ pub async fn start(config: BrokerConfig) -> Result<RunningBroker, StartError> {
     own("Kafka listener", tokio::spawn(listener::run(Arc::clone(&broker), kafka_listener, config.tls, stop.clone())));
     own("HTTP listener", tokio::spawn(http::serve(Arc::clone(&broker), http_listener, stop.clone())));
     own("metadata follower", tokio::spawn(follow_metadata(Arc::clone(&broker), stop.clone())));
-    own("retention", tokio::spawn(apply_retention(Arc::clone(&broker), stop.clone())));
+    own("log upkeep", tokio::spawn(keep_logs(Arc::clone(&broker), stop.clone())));
     own("tenant deletion", tokio::spawn(tenant_deletion::run(Arc::clone(&broker), stop.clone())));
     if let Some(fleet) = config.fleet {
         own("config stream", tokio::spawn(config_stream::run(Arc::clone(&broker), fleet.clone(), stop.clone())));
@@ -225,17 +225,21 @@ async fn follow_metadata(broker: Arc<Broker>, stop: CancellationToken) {
     }
 }
 
-async fn apply_retention(broker: Arc<Broker>, stop: CancellationToken) {
-    let mut ticks = tokio::time::interval(RETENTION_INTERVAL);
+async fn keep_logs(broker: Arc<Broker>, stop: CancellationToken) {
+    let mut ticks = tokio::time::interval(UPKEEP_INTERVAL);
     ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     loop {
         tokio::select! {
             () = stop.cancelled() => return,
             _ = ticks.tick() => {}
         }
-        let retaining = Arc::clone(&broker);
-        if let Err(error) = tokio::task::spawn_blocking(move || retaining.partitions.apply_retention()).await {
-            error!(%error, "applying retention was interrupted");
+        let upkeep = Arc::clone(&broker);
+        let kept = tokio::task::spawn_blocking(move || {
+            upkeep.partitions.flush();
+            upkeep.partitions.apply_retention();
+        });
+        if let Err(error) = kept.await {
+            error!(%error, "the upkeep of logs was interrupted");
         }
     }
 }
