@@ -97,3 +97,34 @@ fn protocol_name(version: i16, name: Option<String>) -> Option<Cow<'static, str>
         name => Some(name.unwrap_or_default().into()),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use millstream_protocol::writer::Writer;
+
+    use super::*;
+    use crate::groups::classic::event::JoinedMember;
+
+    #[test]
+    fn every_version_can_say_yes_and_no() {
+        for version in JoinGroupResponse::MIN_VERSION..=JoinGroupResponse::MAX_VERSION {
+            let member = JoinedMember {
+                member_id: "a".into(),
+                group_instance_id: Some("instance".into()),
+                metadata: Bytes::from_static(b"subscription"),
+            };
+            let joined = Joined {
+                member_id: "a".into(),
+                generation_id: 1,
+                protocol_type: Some("consumer".into()),
+                protocol_name: Some("range".into()),
+                leader: "a".into(),
+                skip_assignment: version >= FIRST_SKIP_ASSIGNMENT_VERSION,
+                members: vec![member],
+            };
+            for response in [respond(version, joined), refuse(version, String::new(), ErrorCode::UnknownMemberId)] {
+                assert_eq!(response.encode(&mut Writer::new(), version), Ok(()), "version {version}");
+            }
+        }
+    }
+}

@@ -54,3 +54,26 @@ fn code(error: Option<GroupError>) -> ErrorCode {
 fn refuse(code: ErrorCode) -> LeaveGroupResponse<'static> {
     LeaveGroupResponse { error_code: code.code(), ..LeaveGroupResponse::default() }
 }
+
+#[cfg(test)]
+mod tests {
+    use millstream_protocol::writer::Writer;
+
+    use super::*;
+
+    #[test]
+    fn every_version_can_say_yes_and_no() {
+        for version in LeaveGroupResponse::MIN_VERSION..=LeaveGroupResponse::MAX_VERSION {
+            let leaver = Leaver { member_id: "a".into(), group_instance_id: Some("instance".into()) };
+            let left = Left { leaver, error: Some(GroupError::FencedInstanceId) };
+            let answered = if version >= FIRST_BATCH_VERSION {
+                LeaveGroupResponse { members: vec![respond(left)], ..LeaveGroupResponse::default() }
+            } else {
+                refuse(code(left.error))
+            };
+            for response in [answered, refuse(ErrorCode::None)] {
+                assert_eq!(response.encode(&mut Writer::new(), version), Ok(()), "version {version}");
+            }
+        }
+    }
+}

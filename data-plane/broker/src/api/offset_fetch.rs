@@ -138,3 +138,70 @@ fn to_single<'a>(topic: OffsetFetchResponseTopics<'a>) -> OffsetFetchResponseTop
     });
     OffsetFetchResponseTopic { name: topic.name, partitions: partitions.collect() }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+    use std::sync::Arc;
+
+    use millstream_metadata::topic_name::TopicName;
+    use uuid::Uuid;
+
+    use super::*;
+
+    fn topic(id: u128) -> TopicImage {
+        TopicImage {
+            id: Uuid::from_u128(id),
+            name: "t".parse::<TopicName>().expect("a name"),
+            partitions: Vec::new(),
+            configs: Arc::new(BTreeMap::new()),
+        }
+    }
+
+    fn committed(topic_id: u128) -> Offsets {
+        let mut offsets = Offsets::default();
+        offsets.insert(
+            "t",
+            0,
+            CommittedOffset {
+                offset: 5,
+                leader_epoch: 2,
+                metadata: "note".into(),
+                committed_at_ms: 0,
+                expires_at_ms: None,
+                topic_id: Uuid::from_u128(topic_id),
+            },
+        );
+        offsets
+    }
+
+    fn check(topic_id: u128, current: Option<&TopicImage>, expected: i64) {
+        let offsets = committed(topic_id);
+        let wanted =
+            OffsetFetchRequestTopics { name: "t".into(), partition_indexes: vec![0, 1], ..Default::default() };
+        let read: Vec<i64> =
+            read_topic(&offsets, &wanted, current).iter().map(|partition| partition.committed_offset).collect();
+        assert_eq!(read, [expected, NONE]);
+        let all: Vec<i64> = read_all(&offsets, |_| current)
+            .iter()
+            .flat_map(|topic| topic.partitions.iter().map(|partition| partition.committed_offset))
+            .collect();
+        assert_eq!(all, if expected == NONE { vec![] } else { vec![expected] });
+    }
+
+    #[test]
+    fn an_offset_is_shown_for_the_topic_it_was_committed_for() {
+        check(7, Some(&topic(7)), 5);
+    }
+
+    #[test]
+    fn a_topic_made_anew_under_the_same_name_has_no_offsets() {
+        check(7, Some(&topic(8)), NONE);
+        check(7, None, NONE);
+    }
+
+    #[test]
+    fn an_offset_of_an_unknown_topic_id_is_shown() {
+        check(0, Some(&topic(8)), 5);
+    }
+}

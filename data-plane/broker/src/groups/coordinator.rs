@@ -299,11 +299,18 @@ fn check_format(directory: &Path, shards: u32) -> Result<(), StartError> {
             Err(StartError::Format { path: path.clone(), found, expected })
         }
         Err(error) if error.kind() == io::ErrorKind::NotFound => {
-            let mut file = File::create(&path).map_err(failed)?;
-            file.write_all(format!("{expected}\n").as_bytes()).map_err(failed)?;
-            file.sync_all().map_err(failed)?;
-            File::open(directory).and_then(|directory| directory.sync_all()).map_err(failed)
+            write_format(directory, &path, &expected).map_err(failed)
         }
         Err(source) => Err(failed(source)),
     }
+}
+
+/// Writes the format file as a whole or not at all: a half-written one would stop every later start.
+fn write_format(directory: &Path, path: &Path, text: &str) -> io::Result<()> {
+    let new_path = directory.join("format.new");
+    let mut file = File::create(&new_path)?;
+    writeln!(file, "{text}")?;
+    file.sync_all()?;
+    fs::rename(&new_path, path)?;
+    File::open(directory)?.sync_all()
 }

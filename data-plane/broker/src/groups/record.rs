@@ -449,4 +449,17 @@ mod tests {
         value[at..].copy_from_slice(&u32::MAX.to_be_bytes());
         assert_eq!(decode(&record.key, Some(&value)), Err(RecordError::CutShort));
     }
+
+    #[test]
+    fn whatever_the_bytes_are_reading_them_ends_in_a_record_or_an_error() {
+        bolero::check!().with_iterations(20_000).for_each(|bytes: &[u8]| {
+            let middle = bytes.len() / 3;
+            let _ = decode(bytes, None);
+            let _ = decode(&bytes[..middle], Some(&bytes[middle..]));
+            for key in [group_key(&tenant(), "g"), offset_key(&tenant(), "g", "t", 0)] {
+                let value = [&[VALUE_VERSION], bytes].concat();
+                let _ = decode(&key, Some(&value));
+            }
+        });
+    }
 }

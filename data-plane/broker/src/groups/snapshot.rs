@@ -199,4 +199,18 @@ mod tests {
             assert!(Snapshot::parse(bytes[..position].to_vec()).is_err(), "cut at {position}");
         }
     }
+
+    #[test]
+    fn whatever_the_records_claim_reading_them_ends() {
+        bolero::check!().with_iterations(20_000).for_each(|bytes: &[u8]| {
+            let mut contents = SnapshotBuilder::new(0).bytes;
+            contents.truncate(HEADER_BYTES - 8);
+            contents.extend_from_slice(bytes);
+            let checksum = crc32c::crc32c(&contents);
+            contents.extend_from_slice(&checksum.to_be_bytes());
+            if let Ok(snapshot) = Snapshot::parse(contents) {
+                let _ = snapshot.visit(|_, _| Ok::<(), SnapshotError>(()));
+            }
+        });
+    }
 }

@@ -51,4 +51,11 @@ mod tests {
             assert_eq!(topics(bytes), None, "{bytes:?}");
         }
     }
+
+    #[test]
+    fn whatever_the_bytes_are_reading_them_ends() {
+        bolero::check!().with_iterations(20_000).for_each(|bytes: &[u8]| {
+            let _ = topics(bytes);
+        });
+    }
 }

@@ -741,6 +741,22 @@ fn a_rebalance_does_not_count_on_a_member_whose_connection_is_gone() {
 }
 
 #[test]
+fn a_member_whose_connection_is_gone_has_a_session_again() {
+    let (mut scene, ids, generation_id) = Scene::stable(2);
+    let waiting = scene.rejoin(&ids[0]);
+    scene.join();
+    for _ in 0..5 {
+        scene.advance(5_000);
+        let _ = scene.heartbeat(&ids[1], generation_id);
+    }
+    let effects = scene.group.step(waiting, Event::Abandon, scene.now(), &scene.config);
+    scene.take(effects);
+    assert!(scene.group.members().any(|member| member.member_id == ids[0]), "the wait itself kept it alive");
+    scene.advance(SESSION_MS as u64);
+    assert_eq!(scene.heartbeat(&ids[0], generation_id), Err(GroupError::UnknownMemberId));
+}
+
+#[test]
 fn commits_are_taken_from_members_of_the_generation_only() {
     let (mut scene, ids, generation_id) = Scene::stable(1);
     let id = ids[0].as_str();
