@@ -169,6 +169,9 @@ impl Stream<'_> {
         let mut transaction = self.app.database.read().await?;
         let state = config_log::state(&mut transaction, self.physical_cluster).await?.ok_or(StreamEnd::Unknown)?;
         drop(transaction);
+        if let Some(pool) = self.app.database.shared_pool() {
+            broker_sessions::take_over(pool, &self.session_id, self.physical_cluster, self.broker_id).await?;
+        }
         let may_resume = hello.epoch == self.app.epoch && state.can_resume_from(hello.revision);
         if !may_resume {
             return self.send_snapshot().await;

@@ -39,6 +39,22 @@ pub async fn record(
     Ok(())
 }
 
+/// Forgets what a broker acknowledged on other streams, now that it opened this one: their replica may have crashed.
+pub async fn take_over(
+    pool: &PgPool,
+    session_id: &str,
+    physical_cluster: &PhysicalClusterId,
+    broker_id: i32,
+) -> Result<(), StoreError> {
+    sqlx::query("DELETE FROM broker_sessions WHERE physical_cluster_id = $1 AND broker_id = $2 AND session_id <> $3")
+        .bind(physical_cluster.as_str())
+        .bind(i64::from(broker_id))
+        .bind(session_id)
+        .execute(pool)
+        .await?;
+    Ok(())
+}
+
 /// Forgets a broker that left.
 pub async fn remove(pool: &PgPool, session_id: &str) -> Result<(), StoreError> {
     sqlx::query("DELETE FROM broker_sessions WHERE session_id = $1").bind(session_id).execute(pool).await?;

@@ -61,3 +61,27 @@ async fn replicas_that_start_at_the_same_time_migrate_once() {
         started.expect("it starts").shutdown().await;
     }
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_broker_that_fled_from_a_crashed_replica_holds_nobody_up() {
+    if !postgres::is_available() {
+        return;
+    }
+    let mut installation = Installation::start(Engine::Postgres).await;
+    let agent = installation.agent().await;
+    let desired = agent.desired().clone();
+    let crashed = format!(
+        "INSERT INTO broker_sessions (session_id, replica_id, physical_cluster_id, broker_id, revision, seen_at) \
+         VALUES ('crashed', 'crashed', '{}', 1, 0, CAST((EXTRACT(EPOCH FROM now()) + 3600) * 1000000 AS BIGINT))",
+        desired.physical_cluster_id
+    );
+    installation.edit_database(&crashed).await;
+    let address = installation.control_plane().fleet_address();
+    let broker = FakeBroker::connect(address, &desired, 1).await;
+    let rest = &installation.rest;
+    let environment = rest.create_environment("staging").await;
+    let cluster = rest.create_cluster(&environment, "one").await;
+    let _agent = installation.agent().await;
+    rest.wait_provisioned(&environment, &cluster).await;
+    assert!(broker.image().clusters.contains_key(&cluster));
+}
