@@ -4,6 +4,7 @@
 //! A second process is kept off a SQLite file by a lock file. Never runs dynamic SQL built from input.
 
 use std::fs::File;
+use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 use std::time::Duration;
@@ -191,6 +192,7 @@ impl Transaction {
 
 async fn open_sqlite(path: &Path) -> Result<Database, OpenDatabaseError> {
     let lock = lock_file_beside(path)?;
+    create_private_file(path)?;
     let options = SqliteConnectOptions::new()
         .filename(path)
         .create_if_missing(true)
@@ -209,6 +211,12 @@ async fn open_sqlite(path: &Path) -> Result<Database, OpenDatabaseError> {
         .connect_with(options)
         .await?;
     Ok(Database::Sqlite { writer, readers, lock })
+}
+
+/// Makes the file for its owner alone, before SQLite would make it for everybody. Its log files take over the mode.
+fn create_private_file(path: &Path) -> Result<(), OpenDatabaseError> {
+    let opened = File::options().create(true).append(true).mode(0o600).open(path);
+    opened.map(|_| ()).map_err(|source| OpenDatabaseError::NotWritable { path: path.to_owned(), source })
 }
 
 fn lock_file_beside(path: &Path) -> Result<File, OpenDatabaseError> {

@@ -62,6 +62,16 @@ async fn a_database_that_is_in_use_is_refused_by_name() {
 }
 
 #[tokio::test]
+async fn the_database_file_is_for_its_owner_alone() {
+    use std::os::unix::fs::PermissionsExt as _;
+    let installation = Installation::start(Engine::Sqlite).await;
+    for name in ["control-plane.db", "control-plane.db-wal", "secrets/installation-secret"] {
+        let file = std::fs::metadata(installation.directory.path().join(name)).expect("it exists");
+        assert_eq!(file.permissions().mode() & 0o077, 0, "{name}");
+    }
+}
+
+#[tokio::test]
 async fn a_directory_that_does_not_exist_is_refused_by_name() {
     let directory = tempfile::tempdir().expect("a directory");
     let database = DatabaseUrl::Sqlite(directory.path().join("missing").join("control-plane.db"));
