@@ -78,7 +78,9 @@ async fn describe_wanted<'a>(
 ) -> MetadataResponseTopic<'a> {
     let tenant = &ctx.authenticated.credential.tenant;
     let image = ctx.broker.metadata.image();
-    let Some(name) = &wanted.name else {
+    // Java's client leaves the name empty, not null, when it asks by id.
+    let asked_by_id = !wanted.topic_id.is_nil();
+    let Some(name) = wanted.name.as_ref().filter(|_| !asked_by_id) else {
         return match image.topic_by_id(tenant, wanted.topic_id) {
             Some(topic) => describe(&image, topic, request),
             None => missing(None, wanted.topic_id, ErrorCode::UnknownTopicId),
