@@ -32,6 +32,7 @@ func runChecks() int {
 	s.consumeChecks()
 	s.groupChecks()
 	s.configChecks()
+	s.versionChecks()
 	s.securityChecks()
 	fmt.Printf("franz-go: %d passed, %d failed\n", s.passed, s.failed)
 	if s.failed > 0 {

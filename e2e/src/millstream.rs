@@ -4,7 +4,7 @@ use std::fs::OpenOptions;
 use std::io::{BufReader, Write};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
-use std::sync::mpsc;
+use std::sync::{Mutex, mpsc};
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, anyhow, bail};
@@ -31,8 +31,9 @@ pub struct Millstream {
 }
 
 impl Millstream {
-    /// Starts on an empty data directory.
+    /// Builds the program if need be and starts it on an empty data directory.
     pub fn start_new(context: &Context) -> Result<Self> {
+        build_once(context)?;
         Self::start_binary(&binary(context), &context.log)
     }
 
@@ -50,9 +51,24 @@ impl Millstream {
     }
 }
 
-/// The release binary of this workspace.
+/// Names a program that was built already, for trying one version's suites on another version.
+const BINARY_VARIABLE: &str = "MILLSTREAM_BINARY";
+
+/// The release binary of this workspace, or the one that the environment names.
 pub fn binary(context: &Context) -> PathBuf {
-    context.target_dir.join("release").join("millstream")
+    let built = || context.target_dir.join("release").join("millstream");
+    std::env::var_os(BINARY_VARIABLE).map_or_else(built, PathBuf::from)
+}
+
+/// Builds the release binary the first time that somebody asks, so that many servers need one build.
+fn build_once(context: &Context) -> Result<()> {
+    static BUILT: Mutex<bool> = Mutex::new(false);
+    let mut built = BUILT.lock().map_err(|_| anyhow!("an earlier build panicked"))?;
+    if !*built && std::env::var_os(BINARY_VARIABLE).is_none() {
+        build(context)?;
+    }
+    *built = true;
+    Ok(())
 }
 
 /// Builds the release binary.
