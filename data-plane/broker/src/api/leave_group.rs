@@ -30,10 +30,9 @@ pub(super) async fn handle(ctx: &RequestContext<'_>, request: LeaveGroupRequest<
     };
     let tenant = &ctx.authenticated.credential.tenant;
     match ctx.broker.groups.leave(tenant, &request.group_id, leavers).await {
-        Ok(left) if is_batch => LeaveGroupResponse {
-            members: left.into_iter().map(respond).collect(),
-            ..LeaveGroupResponse::default()
-        },
+        Ok(left) if is_batch => {
+            LeaveGroupResponse { members: left.into_iter().map(respond).collect(), ..LeaveGroupResponse::default() }
+        }
         Ok(left) => refuse(code(left.first().and_then(|left| left.error))),
         Err(error) => refuse(error.code()),
     }

@@ -177,8 +177,7 @@ mod tests {
 
     fn check(topic_id: u128, current: Option<&TopicImage>, expected: i64) {
         let offsets = committed(topic_id);
-        let wanted =
-            OffsetFetchRequestTopics { name: "t".into(), partition_indexes: vec![0, 1], ..Default::default() };
+        let wanted = OffsetFetchRequestTopics { name: "t".into(), partition_indexes: vec![0, 1], ..Default::default() };
         let read: Vec<i64> =
             read_topic(&offsets, &wanted, current).iter().map(|partition| partition.committed_offset).collect();
         assert_eq!(read, [expected, NONE]);

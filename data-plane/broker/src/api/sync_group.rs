@@ -21,9 +21,10 @@ pub(super) async fn handle(ctx: &RequestContext<'_>, request: SyncGroupRequest<'
     if ctx.api_version >= FIRST_PROTOCOL_VERSION && !names_protocol {
         return refuse(ErrorCode::InconsistentGroupProtocol);
     }
-    let assignments = request.assignments.into_iter().map(|assignment| {
-        (assignment.member_id.into_owned(), Bytes::from(assignment.assignment.into_owned()))
-    });
+    let assignments = request
+        .assignments
+        .into_iter()
+        .map(|assignment| (assignment.member_id.into_owned(), Bytes::from(assignment.assignment.into_owned())));
     let sync = Sync {
         member_id: request.member_id.into_owned(),
         group_instance_id: request.group_instance_id.map(Cow::into_owned),

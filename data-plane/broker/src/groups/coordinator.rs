@@ -20,9 +20,7 @@ use tokio::task::{JoinError, JoinHandle};
 use tokio_util::sync::{CancellationToken, DropGuard};
 use tracing::error;
 
-use super::classic::event::{
-    Event, Heartbeat, Join, JoinRefused, Joined, Leaver, Left, Reply, Sync, Synced, Token,
-};
+use super::classic::event::{Event, Heartbeat, Join, JoinRefused, Joined, Leaver, Left, Reply, Sync, Synced, Token};
 use super::config::GroupConfig;
 use super::error::GroupError;
 use super::log_journal::LogJournal;
@@ -172,8 +170,7 @@ impl GroupCoordinator {
         read: impl FnOnce(&Offsets) -> T,
     ) -> Result<T, GroupError> {
         let none = Offsets::default();
-        self.slot(tenant, group_id)
-            .with_shard(|shard, _| read(shard.offsets(tenant, group_id).unwrap_or(&none)))
+        self.slot(tenant, group_id).with_shard(|shard, _| read(shard.offsets(tenant, group_id).unwrap_or(&none)))
     }
 
     /// The committed offsets of a group by topic and partition, if there is such a group.

@@ -119,10 +119,7 @@ impl Snapshot {
     }
 
     /// Hands over every record.
-    pub fn visit<E: From<SnapshotError>>(
-        &self,
-        mut visit: impl FnMut(&[u8], &[u8]) -> Result<(), E>,
-    ) -> Result<(), E> {
+    pub fn visit<E: From<SnapshotError>>(&self, mut visit: impl FnMut(&[u8], &[u8]) -> Result<(), E>) -> Result<(), E> {
         let cut_short = SnapshotError::Damaged { reason: "a record is cut short" };
         let mut rest = &self.bytes[HEADER_BYTES..self.bytes.len() - CHECKSUM_BYTES];
         for _ in 0..self.count {

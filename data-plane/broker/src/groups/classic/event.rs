@@ -172,12 +172,8 @@ impl Reply {
     /// The same kind of answer, refused.
     pub fn refused(&self, error: GroupError) -> Self {
         match self {
-            Self::Join(Ok(joined)) => {
-                Self::Join(Err(JoinRefused { member_id: joined.member_id.clone(), error }))
-            }
-            Self::Join(Err(refused)) => {
-                Self::Join(Err(JoinRefused { member_id: refused.member_id.clone(), error }))
-            }
+            Self::Join(Ok(joined)) => Self::Join(Err(JoinRefused { member_id: joined.member_id.clone(), error })),
+            Self::Join(Err(refused)) => Self::Join(Err(JoinRefused { member_id: refused.member_id.clone(), error })),
             Self::Sync(_) => Self::Sync(Err(error)),
             Self::Heartbeat(_) => Self::Heartbeat(Err(error)),
             Self::Leave(_) => Self::Leave(Err(error)),

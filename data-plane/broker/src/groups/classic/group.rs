@@ -343,11 +343,7 @@ impl Group {
         }
     }
 
-    pub(super) fn validate_member(
-        &self,
-        member_id: &str,
-        group_instance_id: Option<&str>,
-    ) -> Result<(), GroupError> {
+    pub(super) fn validate_member(&self, member_id: &str, group_instance_id: Option<&str>) -> Result<(), GroupError> {
         if let Some(instance) = group_instance_id {
             let owner = self.static_members.get(instance).ok_or(GroupError::UnknownMemberId)?;
             if owner != member_id {

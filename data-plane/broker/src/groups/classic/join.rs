@@ -84,14 +84,7 @@ impl Group {
         }
     }
 
-    fn join_without_id(
-        &mut self,
-        token: Token,
-        join: Join,
-        now: Moment,
-        config: &GroupConfig,
-        effects: &mut Effects,
-    ) {
+    fn join_without_id(&mut self, token: Token, join: Join, now: Moment, config: &GroupConfig, effects: &mut Effects) {
         let member_id = join.new_member_id.clone();
         let is_taken = self.members.contains_key(&member_id) || self.pending_members.contains_key(&member_id);
         if is_taken || member_id.is_empty() {
@@ -133,8 +126,7 @@ impl Group {
             refuse(token, &join.member_id, error, effects);
             return;
         }
-        let is_unchanged =
-            self.members.get(&join.member_id).is_some_and(|member| member.protocols == join.protocols);
+        let is_unchanged = self.members.get(&join.member_id).is_some_and(|member| member.protocols == join.protocols);
         let needs_rebalance = match self.state {
             State::PreparingRebalance => true,
             State::CompletingRebalance => !is_unchanged,

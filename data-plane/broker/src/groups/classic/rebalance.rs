@@ -85,9 +85,8 @@ impl Group {
     /// Ends the join phase: dynamic members that did not come are out, the others learn the next generation.
     pub(super) fn complete_join(&mut self, now: Moment, effects: &mut Effects) {
         self.join_timer = None;
-        let is_missing = |member: &&super::member::Member| {
-            !member.is_awaiting_join() && member.group_instance_id.is_none()
-        };
+        let is_missing =
+            |member: &&super::member::Member| !member.is_awaiting_join() && member.group_instance_id.is_none();
         let missing: Vec<String> =
             self.members.values().filter(is_missing).map(|member| member.member_id.clone()).collect();
         for member_id in missing {

@@ -178,7 +178,7 @@ impl World {
         match group.state {
             State::Empty => assert!(group.members.is_empty(), "seed {seed}"),
             State::PreparingRebalance => assert!(group.join_timer.is_some(), "seed {seed}: join without end"),
-            State::CompletingRebalance => assert!(group.sync_deadline_ms.is_some() , "seed {seed}: sync without end"),
+            State::CompletingRebalance => assert!(group.sync_deadline_ms.is_some(), "seed {seed}: sync without end"),
             State::Stable => {
                 let waits = group.members.values().any(|member| member.awaiting_sync.is_some());
                 assert!(!waits, "seed {seed}: a sync waits in a stable group");
@@ -319,7 +319,7 @@ impl World {
         let client = &self.clients[number];
         match client.phase {
             Phase::Idle => self.join(number),
-            Phase::Joined if self.now_ms % 500 == 0 => self.sync(number),
+            Phase::Joined if self.now_ms.is_multiple_of(500) => self.sync(number),
             Phase::Joined | Phase::Member if client.next_heartbeat_ms <= self.now_ms => self.heartbeat(number),
             Phase::Off | Phase::Joining(_) | Phase::Joined | Phase::Syncing(_) | Phase::Member => {}
         }

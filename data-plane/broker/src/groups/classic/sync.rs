@@ -12,14 +12,7 @@ use crate::groups::moment::Moment;
 
 impl Group {
     /// Handles a sync; a follower's answer waits for the leader.
-    pub(super) fn sync(
-        &mut self,
-        token: Token,
-        sync: Sync,
-        now: Moment,
-        config: &GroupConfig,
-        effects: &mut Effects,
-    ) {
+    pub(super) fn sync(&mut self, token: Token, sync: Sync, now: Moment, config: &GroupConfig, effects: &mut Effects) {
         if let Err(error) = self.validate_sync(&sync) {
             effects.reply(token, Reply::Sync(Err(error)));
             return;
@@ -93,13 +86,7 @@ impl Group {
     }
 
     /// The leader has spoken: everybody gets its part, members it forgot get nothing.
-    fn assign(
-        &mut self,
-        assignments: Vec<(String, Bytes)>,
-        now: Moment,
-        config: &GroupConfig,
-        effects: &mut Effects,
-    ) {
+    fn assign(&mut self, assignments: Vec<(String, Bytes)>, now: Moment, config: &GroupConfig, effects: &mut Effects) {
         let mut assignments: BTreeMap<String, Bytes> = assignments.into_iter().collect();
         assignments.retain(|member_id, _| self.members.contains_key(member_id));
         let assigned_bytes: usize = assignments.values().map(Bytes::len).sum();

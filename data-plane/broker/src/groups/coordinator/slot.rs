@@ -62,13 +62,7 @@ impl Slot {
         receiver.await.ok()
     }
 
-    fn start_request(
-        &self,
-        tenant: &LogicalClusterId,
-        group_id: &str,
-        token: Token,
-        event: Event,
-    ) -> Option<Started> {
+    fn start_request(&self, tenant: &LogicalClusterId, group_id: &str, token: Token, event: Event) -> Option<Started> {
         let mut inner = self.lock();
         if inner.waiting.len() >= MAX_WAITING_REQUESTS {
             return None;
@@ -249,10 +243,7 @@ pub(super) async fn keep_time(slot: Arc<Slot>, config: GroupConfig, stop: Cancel
 }
 
 /// Runs what may take long where it does not hold up others.
-async fn run_blocking<T: Send + 'static>(
-    slot: &Arc<Slot>,
-    act: impl FnOnce(&Slot) -> T + Send + 'static,
-) -> Option<T> {
+async fn run_blocking<T: Send + 'static>(slot: &Arc<Slot>, act: impl FnOnce(&Slot) -> T + Send + 'static) -> Option<T> {
     let slot = Arc::clone(slot);
     match tokio::task::spawn_blocking(move || act(&slot)).await {
         Ok(result) => Some(result),

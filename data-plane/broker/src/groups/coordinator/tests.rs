@@ -57,11 +57,7 @@ fn sync(joined: &Joined, assignment: &'static [u8]) -> Sync {
 }
 
 fn heartbeat(joined: &Joined) -> Heartbeat {
-    Heartbeat {
-        member_id: joined.member_id.clone(),
-        group_instance_id: None,
-        generation_id: joined.generation_id,
-    }
+    Heartbeat { member_id: joined.member_id.clone(), group_instance_id: None, generation_id: joined.generation_id }
 }
 
 fn commit(topic: &str, partition: i32, offset: i64) -> Commit {

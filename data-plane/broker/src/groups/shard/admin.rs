@@ -90,12 +90,7 @@ impl Shard {
     }
 
     /// Removes a group that has no members, with its offsets.
-    pub fn delete_group(
-        &mut self,
-        tenant: &LogicalClusterId,
-        group_id: &str,
-        now: Moment,
-    ) -> Result<(), GroupError> {
+    pub fn delete_group(&mut self, tenant: &LogicalClusterId, group_id: &str, now: Moment) -> Result<(), GroupError> {
         let entry = self.entry(tenant, group_id).ok_or(GroupError::GroupIdNotFound)?;
         if entry.group.state() != State::Empty {
             return Err(GroupError::NonEmptyGroup);
@@ -128,9 +123,8 @@ impl Shard {
 
     fn tombstones(&self, tenant: &LogicalClusterId, group_id: &str) -> Vec<EncodedRecord> {
         let offsets = self.offsets(tenant, group_id).into_iter().flat_map(|offsets| offsets.iter());
-        let mut records: Vec<EncodedRecord> = offsets
-            .map(|(topic, partition, _)| EncodedRecord::no_offset(tenant, group_id, topic, partition))
-            .collect();
+        let mut records: Vec<EncodedRecord> =
+            offsets.map(|(topic, partition, _)| EncodedRecord::no_offset(tenant, group_id, topic, partition)).collect();
         records.push(EncodedRecord::no_group(tenant, group_id));
         records
     }

@@ -128,12 +128,7 @@ impl Shard {
     }
 
     /// A topic is gone, and with it what every group of the tenant has committed for it.
-    pub fn on_topic_deleted(
-        &mut self,
-        tenant: &LogicalClusterId,
-        topic: &str,
-        now: Moment,
-    ) -> Result<(), GroupError> {
+    pub fn on_topic_deleted(&mut self, tenant: &LogicalClusterId, topic: &str, now: Moment) -> Result<(), GroupError> {
         let mut removals = Vec::new();
         for (group_id, entry) in self.tenants.get(tenant).into_iter().flatten() {
             removals.extend(entry.offsets.topic(topic).map(|(partition, _)| Removal {
@@ -153,16 +148,14 @@ impl Shard {
             for (group_id, entry) in groups {
                 let is_expired =
                     |topic: &str, offset: &CommittedOffset| self.is_expired(&entry.group, topic, offset, now);
-                expired.extend(
-                    entry.offsets.iter().filter(|(topic, _, offset)| is_expired(topic, offset)).map(
-                        |(topic, partition, _)| Removal {
-                            tenant: tenant.clone(),
-                            group_id: group_id.clone(),
-                            topic: topic.to_owned(),
-                            partition,
-                        },
-                    ),
-                );
+                expired.extend(entry.offsets.iter().filter(|(topic, _, offset)| is_expired(topic, offset)).map(
+                    |(topic, partition, _)| Removal {
+                        tenant: tenant.clone(),
+                        group_id: group_id.clone(),
+                        topic: topic.to_owned(),
+                        partition,
+                    },
+                ));
             }
         }
         let count = expired.len();
@@ -229,12 +222,7 @@ impl Shard {
     }
 
     /// The exact count, for a commit that might be too much: most of it is usually known already.
-    fn check_offsets_fit(
-        &self,
-        tenant: &LogicalClusterId,
-        group_id: &str,
-        commit: &Commit,
-    ) -> Result<(), GroupError> {
+    fn check_offsets_fit(&self, tenant: &LogicalClusterId, group_id: &str, commit: &Commit) -> Result<(), GroupError> {
         let known = self.offsets(tenant, group_id);
         let is_new = |place: &(&str, i32)| known.is_none_or(|offsets| offsets.get(place.0, place.1).is_none());
         let places = commit.offsets.iter().map(|new| ((new.topic.as_str(), new.partition), ()));

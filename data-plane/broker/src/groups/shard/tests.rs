@@ -169,12 +169,8 @@ impl Scene {
                 topic_id: Uuid::nil(),
             },
         });
-        let commit = Commit {
-            member_id: member_id.into(),
-            group_instance_id: None,
-            generation_id,
-            offsets: offsets.collect(),
-        };
+        let commit =
+            Commit { member_id: member_id.into(), group_instance_id: None, generation_id, offsets: offsets.collect() };
         self.shard.commit(tenant, group_id, &commit, now)
     }
 
@@ -293,7 +289,8 @@ fn snapshots_are_wanted_after_enough_records_or_bytes_and_growth() {
     assert!(!scene.shard.needs_snapshot());
 
     let many: Vec<(String, i32, i64)> = (0..1_000).map(|partition| ("t".to_owned(), partition, 1)).collect();
-    let many: Vec<(&str, i32, i64)> = many.iter().map(|(topic, partition, offset)| (topic.as_str(), *partition, *offset)).collect();
+    let many: Vec<(&str, i32, i64)> =
+        many.iter().map(|(topic, partition, offset)| (topic.as_str(), *partition, *offset)).collect();
     assert_eq!(scene.commit_as(&a, "g", "", -1, &many), Ok(()));
     scene.snapshot();
     for offset in 0..10 {
