@@ -23,9 +23,6 @@ use failure::Failure;
 use login::Login;
 use output::Output;
 
-#[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
-
 /// Worker threads of the runtime on a machine with one processor: one may wait for a disk while the other goes on.
 const MIN_WORKERS: usize = 2;
 
