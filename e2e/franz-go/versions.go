@@ -138,7 +138,9 @@ func (e example) fill(request kmsg.Request, version int16) {
 		member.MemberID = "nobody"
 		request.Members = []kmsg.LeaveGroupRequestMember{member}
 	case *kmsg.SyncGroupRequest:
+		protocolType, protocol := "consumer", "range"
 		request.Group, request.MemberID, request.Generation = e.group, "nobody", 1
+		request.ProtocolType, request.Protocol = &protocolType, &protocol
 	case *kmsg.DescribeGroupsRequest:
 		request.Groups = []string{e.group}
 	case *kmsg.CreateTopicsRequest:

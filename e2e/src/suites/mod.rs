@@ -12,6 +12,7 @@ mod java;
 mod kafka_tools;
 mod kcat;
 mod python;
+mod readme;
 mod sasl_proxy;
 mod tweets;
 mod wire;
@@ -27,6 +28,7 @@ pub struct Suite {
 
 /// In the order in which they run: the quick and telling ones first.
 pub const SUITES: &[Suite] = &[
+    readme::SUITE,
     tweets::SUITE,
     wire::SUITE,
     java::SUITE,
