@@ -36,7 +36,7 @@ pub const SERVED: &[ServedApi] = &[
     served(ApiKey::Heartbeat, 0, 4),
     served(ApiKey::LeaveGroup, 0, 5),
     served(ApiKey::SyncGroup, 0, 5),
-    served(ApiKey::DescribeGroups, 0, 5),
+    served(ApiKey::DescribeGroups, 0, 6),
     served(ApiKey::ListGroups, 0, 5),
     served(ApiKey::SaslHandshake, 0, 1),
     served(ApiKey::ApiVersions, 0, 4),
