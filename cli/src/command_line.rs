@@ -9,7 +9,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 
 /// Millstream: managed event streaming that speaks the Kafka protocol.
 #[derive(Parser)]
-#[command(name = "millstream", version, about, max_term_width = 110)]
+#[command(name = "millstream", version, max_term_width = 110)]
 #[command(after_help = "`millstream up` starts the whole service on this machine.\n\
     Commands log in with flags, then MILLSTREAM_… variables, then the credentials file of a running `millstream up`.")]
 pub struct CommandLine {
@@ -127,7 +127,7 @@ impl SecurityProtocol {
 #[derive(Args, Clone)]
 pub struct UpArgs {
     /// Encrypt the Kafka listener with a certificate of an own authority
-    #[arg(long, env = "MILLSTREAM_TLS")]
+    #[arg(long, env = "MILLSTREAM_TLS", value_parser = clap::builder::FalseyValueParser::new())]
     pub tls: bool,
     /// Port for Kafka clients; 0 takes a free one
     #[arg(long, value_name = "PORT", default_value_t = 9092, env = "MILLSTREAM_KAFKA_PORT")]
@@ -293,6 +293,17 @@ pub enum ServiceAccountVerb {
         /// Service account id, sa-…
         id: String,
     },
+    /// Change name or description of a service account
+    Update {
+        /// Service account id, sa-…
+        id: String,
+        /// New display name
+        #[arg(long, required_unless_present = "description")]
+        name: Option<String>,
+        /// New description
+        #[arg(long)]
+        description: Option<String>,
+    },
     /// Delete service accounts and their API keys
     Delete(DeleteArgs),
 }
@@ -365,6 +376,20 @@ pub enum TopicVerb {
     Describe {
         /// Topic name
         name: String,
+    },
+    /// Change the settings of a topic, or give it more partitions
+    Update {
+        /// Topic name
+        name: String,
+        /// New number of partitions, more than now
+        #[arg(long, required_unless_present_any = ["configs", "resets"])]
+        partitions: Option<u32>,
+        /// Setting to change, such as retention.ms=3600000; repeatable
+        #[arg(long = "config", value_name = "NAME=VALUE")]
+        configs: Vec<String>,
+        /// Setting to put back to its default; repeatable
+        #[arg(long = "reset-config", value_name = "NAME")]
+        resets: Vec<String>,
     },
     /// Delete topics and their records
     Delete(DeleteArgs),

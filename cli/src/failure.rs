@@ -77,6 +77,11 @@ impl Failure {
         self
     }
 
+    /// Says where to look, if the failure is that something does not exist.
+    pub fn when_not_found(self, suggestion: &str) -> Self {
+        if self.kind == FailureKind::NotFound { self.suggest(suggestion) } else { self }
+    }
+
     pub fn exit_code(&self) -> ExitCode {
         ExitCode::from(self.kind.exit_code())
     }

@@ -113,6 +113,15 @@ pub fn write_line(text: &str) -> Result<(), Failure> {
     written.map_err(write_failure)
 }
 
+/// Prints text and a line end for whoever still reads; that nobody does is no failure and ends nothing.
+pub fn write_line_for_listener(text: &str) -> Result<(), Failure> {
+    let mut stdout = io::stdout().lock();
+    match writeln!(stdout, "{text}").and_then(|()| stdout.flush()) {
+        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => Err(write_failure(error)),
+        _ => Ok(()),
+    }
+}
+
 /// What a failed write to stdout means for the command.
 pub fn write_failure(error: io::Error) -> Failure {
     if error.kind() == io::ErrorKind::BrokenPipe {

@@ -61,7 +61,16 @@ impl From<RestError> for Failure {
             },
             RestError::NotJson { .. } | RestError::TooLarge { .. } | RestError::Endless { .. } => FailureKind::Failed,
         };
-        Failure::new(kind, chain(&error))
+        let failure = Failure::new(kind, chain(&error));
+        match kind {
+            FailureKind::Unreachable => {
+                failure.suggest("is the service running? `millstream up` starts it on this machine")
+            }
+            FailureKind::NotAuthorized => {
+                failure.suggest("check the key and its secret; docs/cli.md says where a command takes them from")
+            }
+            _ => failure,
+        }
     }
 }
 

@@ -34,14 +34,21 @@ fn configurations_with_an_authority_of_ones_own_are_as_agreed() {
 }
 
 /// Runs a tool on a file with this content. A machine without the tool skips the check; CI must have it.
-fn check_with(tool: &str, arguments: &[&str], name: &str, content: &str) {
+/// Gives what the tool printed.
+fn check_with(tool: &str, arguments: &[&str], name: &str, content: &str) -> String {
     let folder = tempfile::tempdir().expect("folder");
     let path = folder.path().join(name);
     std::fs::write(&path, content).expect("written");
     let result = Command::new(tool).args(arguments).arg(&path).current_dir(folder.path()).output();
     match result {
-        Ok(output) => assert!(output.status.success(), "{tool} {name}: {}\n{content}", stderr(&output)),
-        Err(_) if std::env::var_os("CI").is_none() => eprintln!("{tool} is not installed: {name} is not checked"),
+        Ok(output) => {
+            assert!(output.status.success(), "{tool} {name}: {}\n{content}", stderr(&output));
+            stdout(&output)
+        }
+        Err(_) if std::env::var_os("CI").is_none() => {
+            eprintln!("{tool} is not installed: {name} is not checked");
+            String::new()
+        }
         Err(error) => panic!("{tool} is missing, which CI must have: {error}"),
     }
 }
@@ -62,9 +69,9 @@ fn python_accepts_its_program() {
 }
 
 #[test]
-fn go_accepts_its_program() {
+fn go_accepts_its_program_and_would_format_it_the_same() {
     for text in variants("go") {
-        check_with("gofmt", &["-e", "-l"], "main.go", &text);
+        assert_eq!(check_with("gofmt", &["-e", "-d"], "main.go", &text), "");
     }
 }
 

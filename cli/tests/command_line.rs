@@ -19,6 +19,7 @@ fn help_of_every_command_is_as_agreed() {
         "api-key list",
         "topic",
         "topic create",
+        "topic update",
         "topic produce",
         "topic consume",
         "client-config create",

@@ -158,6 +158,9 @@ fn the_story_of_the_readme_and_a_crash_that_loses_nothing() {
     let first = with_login(&data_dir, "topic consume tweets --from-beginning -n 7 --group readers");
     let rest = with_login(&data_dir, "topic consume tweets --from-beginning --exit-at-end --group readers");
     assert_eq!(stdout(&first).lines().count() + stdout(&rest).lines().count(), 500);
+    let words = "topic update tweets --partitions 4 --config retention.ms=7200000 -o json";
+    let updated = json_of(&with_login(&data_dir, words));
+    assert_eq!(updated["partitions"].as_array().map(Vec::len), Some(4), "{updated}");
     with_login(&data_dir, "topic delete tweets --force");
     assert_eq!(json_of(&with_login(&data_dir, "topic list -o json")), Value::Array(Vec::new()));
     assert_eq!(up.stop("-TERM"), Some(0));

@@ -1,11 +1,11 @@
-// go mod init example && go get github.com/twmb/franz-go && go run .
+// go mod init example && go mod tidy && go run .
 package main
 
 import (
 	"context"
-{{imports}}	"fmt"
+{{tls_imports}}	"fmt"
 	"log"
-	"os/signal"
+{{os_import}}	"os/signal"
 	"syscall"
 
 	"github.com/twmb/franz-go/pkg/kgo"

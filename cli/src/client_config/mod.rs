@@ -96,12 +96,13 @@ pub fn kcat_line(config: &ClientConfig) -> String {
 }
 
 fn go_program(config: &ClientConfig) -> String {
-    let (imports, dial) = match (&config.ca_file, config.encrypted) {
-        (_, false) => ("", String::new()),
-        (None, true) => ("\t\"crypto/tls\"\n", "\t\tkgo.DialTLSConfig(new(tls.Config)),\n".to_string()),
+    let (tls_imports, os_import, dial) = match (&config.ca_file, config.encrypted) {
+        (_, false) => ("", "", ""),
+        (None, true) => ("\t\"crypto/tls\"\n", "", "\t\tkgo.DialTLSConfig(new(tls.Config)),\n"),
         (Some(_), true) => (
-            "\t\"crypto/tls\"\n\t\"crypto/x509\"\n\t\"os\"\n",
-            "\t\tkgo.DialTLSConfig(&tls.Config{RootCAs: authority}),\n".to_string(),
+            "\t\"crypto/tls\"\n\t\"crypto/x509\"\n",
+            "\t\"os\"\n",
+            "\t\tkgo.DialTLSConfig(&tls.Config{RootCAs: authority}),\n",
         ),
     };
     let authority = config.ca_file.as_ref().map_or(String::new(), |path| {
@@ -112,9 +113,10 @@ fn go_program(config: &ClientConfig) -> String {
         )
     });
     fill(GO, config, |_| String::new())
-        .replace("{{imports}}", imports)
+        .replace("{{tls_imports}}", tls_imports)
+        .replace("{{os_import}}", os_import)
         .replace("{{authority}}", &authority)
-        .replace("{{dial}}", &dial)
+        .replace("{{dial}}", dial)
 }
 
 fn fill(template: &str, config: &ClientConfig, ca_lines: impl Fn(&str) -> String) -> String {

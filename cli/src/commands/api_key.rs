@@ -51,7 +51,8 @@ pub async fn run(context: &Context, verb: ApiKeyVerb) -> Result<(), Failure> {
             output.list(COLUMNS, &api.list(PATH, &query).await?, "There are no such API keys")
         }
         ApiKeyVerb::Describe { id } => {
-            let found = api.get(&one(&id), &[]).await.map_err(|error| Failure::from(error).suggest(LIST_SUGGESTION))?;
+            let found =
+                api.get(&one(&id), &[]).await.map_err(|error| Failure::from(error).when_not_found(LIST_SUGGESTION))?;
             output.object(COLUMNS, &found)
         }
         ApiKeyVerb::Update { id, name, description } => {
@@ -63,12 +64,12 @@ pub async fn run(context: &Context, verb: ApiKeyVerb) -> Result<(), Failure> {
                 spec.insert("description".into(), description.into());
             }
             let updated = api.patch(&one(&id), &[], &json!({ "spec": spec })).await;
-            output.object(COLUMNS, &updated.map_err(|error| Failure::from(error).suggest(LIST_SUGGESTION))?)
+            output.object(COLUMNS, &updated.map_err(|error| Failure::from(error).when_not_found(LIST_SUGGESTION))?)
         }
         ApiKeyVerb::Delete(args) => {
             delete::delete_each(output, "API key", &args, async |id| {
                 let deleted = api.delete(&one(id), &[]).await;
-                deleted.map_err(|error| Failure::from(error).suggest(LIST_SUGGESTION))
+                deleted.map_err(|error| Failure::from(error).when_not_found(LIST_SUGGESTION))
             })
             .await
         }

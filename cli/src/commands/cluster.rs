@@ -68,17 +68,18 @@ pub async fn run(context: &Context, verb: ClusterVerb) -> Result<(), Failure> {
         }
         ClusterVerb::Describe { id } => {
             let found = api.get(&one(&id), &query).await;
-            output.object(DETAIL_COLUMNS, &found.map_err(|error| Failure::from(error).suggest(LIST_SUGGESTION))?)
+            output.object(DETAIL_COLUMNS, &found.map_err(|error| Failure::from(error).when_not_found(LIST_SUGGESTION))?)
         }
         ClusterVerb::Update { id, name } => {
             let body = json!({ "spec": { "display_name": name, "environment": { "id": environment } } });
             let updated = api.patch(&one(&id), &[], &body).await;
-            output.object(DETAIL_COLUMNS, &updated.map_err(|error| Failure::from(error).suggest(LIST_SUGGESTION))?)
+            output
+                .object(DETAIL_COLUMNS, &updated.map_err(|error| Failure::from(error).when_not_found(LIST_SUGGESTION))?)
         }
         ClusterVerb::Delete(args) => {
             delete::delete_each(output, "cluster", &args, async |id| {
                 let deleted = api.delete(&one(id), &query).await;
-                deleted.map_err(|error| Failure::from(error).suggest(LIST_SUGGESTION))
+                deleted.map_err(|error| Failure::from(error).when_not_found(LIST_SUGGESTION))
             })
             .await
         }

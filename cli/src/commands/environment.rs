@@ -23,17 +23,18 @@ pub async fn run(context: &Context, verb: EnvironmentVerb) -> Result<(), Failure
         }
         EnvironmentVerb::List => output.list(COLUMNS, &api.list(PATH, &[]).await?, "There are no environments"),
         EnvironmentVerb::Describe { id } => {
-            let found = api.get(&one(&id), &[]).await.map_err(|error| Failure::from(error).suggest(LIST_SUGGESTION))?;
+            let found =
+                api.get(&one(&id), &[]).await.map_err(|error| Failure::from(error).when_not_found(LIST_SUGGESTION))?;
             output.object(COLUMNS, &found)
         }
         EnvironmentVerb::Update { id, name } => {
             let updated = api.patch(&one(&id), &[], &json!({ "display_name": name })).await;
-            output.object(COLUMNS, &updated.map_err(|error| Failure::from(error).suggest(LIST_SUGGESTION))?)
+            output.object(COLUMNS, &updated.map_err(|error| Failure::from(error).when_not_found(LIST_SUGGESTION))?)
         }
         EnvironmentVerb::Delete(args) => {
             delete::delete_each(output, "environment", &args, async |id| {
                 let deleted = api.delete(&one(id), &[]).await;
-                deleted.map_err(|error| Failure::from(error).suggest(LIST_SUGGESTION))
+                deleted.map_err(|error| Failure::from(error).when_not_found(LIST_SUGGESTION))
             })
             .await
         }

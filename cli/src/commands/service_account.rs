@@ -26,13 +26,25 @@ pub async fn run(context: &Context, verb: ServiceAccountVerb) -> Result<(), Fail
         }
         ServiceAccountVerb::List => output.list(COLUMNS, &api.list(PATH, &[]).await?, "There are no service accounts"),
         ServiceAccountVerb::Describe { id } => {
-            let found = api.get(&one(&id), &[]).await.map_err(|error| Failure::from(error).suggest(LIST_SUGGESTION))?;
+            let found =
+                api.get(&one(&id), &[]).await.map_err(|error| Failure::from(error).when_not_found(LIST_SUGGESTION))?;
             output.object(COLUMNS, &found)
+        }
+        ServiceAccountVerb::Update { id, name, description } => {
+            let mut body = serde_json::Map::new();
+            if let Some(name) = name {
+                body.insert("display_name".into(), name.into());
+            }
+            if let Some(description) = description {
+                body.insert("description".into(), description.into());
+            }
+            let updated = api.patch(&one(&id), &[], &body.into()).await;
+            output.object(COLUMNS, &updated.map_err(|error| Failure::from(error).when_not_found(LIST_SUGGESTION))?)
         }
         ServiceAccountVerb::Delete(args) => {
             delete::delete_each(output, "service account", &args, async |id| {
                 let deleted = api.delete(&one(id), &[]).await;
-                deleted.map_err(|error| Failure::from(error).suggest(LIST_SUGGESTION))
+                deleted.map_err(|error| Failure::from(error).when_not_found(LIST_SUGGESTION))
             })
             .await
         }

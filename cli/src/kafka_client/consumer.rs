@@ -28,7 +28,7 @@ const FETCH_PARTITION_BYTES: i32 = 1024 * 1024;
 /// The largest batch after decompression.
 const MAX_BATCH_BYTES: usize = 256 * 1024 * 1024;
 /// Failures in a row before the consumer gives up.
-const MAX_FAILURES: usize = 20;
+const MAX_FAILURES: usize = 120;
 const FAILURE_PAUSE: Duration = Duration::from_millis(250);
 /// The timestamps that stand for the ends of a partition in ListOffsets.
 const EARLIEST: i64 = -2;
@@ -68,6 +68,7 @@ pub struct Consumer {
     idle: BTreeMap<i32, Connection>,
     in_flight: FuturesUnordered<BoxFuture<'static, FetchOutcome>>,
     leaders_in_flight: Vec<i32>,
+    fetches_started: usize,
     failures: usize,
 }
 
@@ -82,6 +83,7 @@ impl Consumer {
             idle: BTreeMap::new(),
             in_flight: FuturesUnordered::new(),
             leaders_in_flight: Vec::new(),
+            fetches_started: 0,
             failures: 0,
         })
     }
@@ -186,9 +188,9 @@ impl Consumer {
                 continue;
             }
             // Another partition is first each time, so that one full partition does not starve the others.
-            let turn = self.failures + partitions.iter().map(|p| p.fetch_offset as usize).sum::<usize>();
-            let first = turn % partitions.len();
+            let first = self.fetches_started % partitions.len();
             partitions.rotate_left(first);
+            self.fetches_started = self.fetches_started.wrapping_add(1);
             let connection = self.idle.remove(&leader);
             let opening = if connection.is_none() { Some(self.cluster.opener(leader)) } else { None };
             let topic = self.layout.name.clone();

@@ -89,6 +89,9 @@ impl GroupMember {
                 }
                 Err(error) => error,
             };
+            if attempt >= MAX_ATTEMPTS {
+                return Err(error);
+            }
             let again = match error.code() {
                 // Not a failure: the coordinator has given the id to join with.
                 Some(ErrorCode::MemberIdRequired) => continue,
@@ -99,13 +102,16 @@ impl GroupMember {
                 Some(ErrorCode::RebalanceInProgress) => true,
                 _ => error.is_retriable(),
             };
-            if !again || attempt >= MAX_ATTEMPTS {
+            if !again {
                 return Err(error);
             }
             tokio::time::sleep(RETRY_PAUSE).await;
-            if moved_or_lost(&error) {
-                cluster.reopen_bootstrap().await?;
-                self.coordinator = find_coordinator(cluster, &self.group).await?;
+            // A broker that is still away makes the next attempt fail, and that is counted.
+            if moved_or_lost(&error)
+                && cluster.reopen_bootstrap().await.is_ok()
+                && let Ok(coordinator) = find_coordinator(cluster, &self.group).await
+            {
+                self.coordinator = coordinator;
             }
         }
         unreachable!("the loop above ends only by returning")
@@ -299,7 +305,13 @@ fn membership(result: Result<(), ClientError>) -> Result<Membership, ClientError
 
 fn moved_or_lost(error: &ClientError) -> bool {
     let moved = matches!(error.code(), Some(ErrorCode::NotCoordinator | ErrorCode::CoordinatorNotAvailable));
-    let lost = matches!(error, ClientError::Lost { .. } | ClientError::Closed { .. } | ClientError::Timeout { .. });
+    let lost = matches!(
+        error,
+        ClientError::Connect { .. }
+            | ClientError::Lost { .. }
+            | ClientError::Closed { .. }
+            | ClientError::Timeout { .. }
+    );
     moved || lost
 }
 

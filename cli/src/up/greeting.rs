@@ -11,7 +11,7 @@ use crate::client_config::{ClientConfig, java_properties, kcat_line};
 use crate::credentials::{CREDENTIALS_FILE, Credentials};
 use crate::failure::Failure;
 use crate::login::{Encryption, KafkaTarget};
-use crate::output::{Output, write_line};
+use crate::output::{Output, write_line_for_listener};
 use crate::rest_client::KeyPair;
 
 /// What is printed besides the credentials.
@@ -29,9 +29,9 @@ impl Greeting<'_> {
     /// Prints it.
     pub fn print(&self, output: &Output) -> Result<(), Failure> {
         if output.is_json() {
-            return write_line(&self.json()?.to_string());
+            return write_line_for_listener(&self.json()?.to_string());
         }
-        write_line(&self.text(output)?)
+        write_line_for_listener(&self.text(output))
     }
 
     fn json(&self) -> Result<Value, Failure> {
@@ -40,9 +40,8 @@ impl Greeting<'_> {
         Ok(object)
     }
 
-    fn text(&self, output: &Output) -> Result<String, Failure> {
+    fn text(&self, output: &Output) -> String {
         let credentials = self.credentials;
-        let config = ClientConfig::new(&kafka_target(credentials))?;
         let file = credentials.data_dir.join(CREDENTIALS_FILE);
         let began = if self.is_first_start { "made and started" } else { "started" };
         let mut text = format!(
@@ -69,6 +68,8 @@ impl Greeting<'_> {
         if let Some(authority) = &credentials.tls_ca_file {
             text.push_str(&format!("  {:<20}{}\n", "TLS authority", authority.display()));
         }
+        // A path or a host that needs quoting does not fit into lines to copy.
+        let Ok(config) = ClientConfig::new(&kafka_target(credentials)) else { return text };
         let sections = [
             ("Java client properties", indent(&java_properties(&config))),
             ("kcat", indent(&self.kcat_lines(&config))),
@@ -79,7 +80,7 @@ impl Greeting<'_> {
             text.push_str(&format!("\n{}\n{body}", output.bold(title)));
         }
         text.push_str("\nCtrl-C stops it; the same command starts it again with the same data and keys.");
-        Ok(text)
+        text
     }
 
     fn kcat_lines(&self, config: &ClientConfig) -> String {

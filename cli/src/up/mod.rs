@@ -53,7 +53,19 @@ pub fn run(runtime: &Runtime, args: UpArgs, data_dir: &Path, output: Output) -> 
     DataDir::check(data_dir)?;
     let listeners = Listeners::bind(args.bind, args.kafka_port, args.http_port)?;
     let data_dir = DataDir::open(data_dir)?;
+    raise_file_limit();
+    if !args.bind.is_loopback() && !args.tls {
+        eprintln!("Warning: other machines can reach {} and keys travel unencrypted\nSuggestion: add --tls", args.bind);
+    }
     runtime.block_on(serve(&args, data_dir, listeners, output, began))
+}
+
+/// Allows as many open files as this user may have: every partition keeps some.
+fn raise_file_limit() {
+    use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+    let limit = getrlimit(Resource::Nofile);
+    // Without it the service runs all the same, with fewer partitions.
+    let _ = setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, maximum: limit.maximum });
 }
 
 fn log_to_stderr(filter: &str) -> Result<(), Failure> {
@@ -108,22 +120,28 @@ async fn serve(
     }
 }
 
-/// Ctrl-C and SIGTERM.
+/// Ctrl-C, SIGTERM, and the end of the terminal.
 struct StopSignals {
     interrupt: Signal,
     terminate: Signal,
+    hang_up: Signal,
 }
 
 impl StopSignals {
     fn install() -> Result<Self, Failure> {
         let install = |kind| signal(kind).map_err(|error| Failure::failed(format!("cannot handle signals: {error}")));
-        Ok(Self { interrupt: install(SignalKind::interrupt())?, terminate: install(SignalKind::terminate())? })
+        Ok(Self {
+            interrupt: install(SignalKind::interrupt())?,
+            terminate: install(SignalKind::terminate())?,
+            hang_up: install(SignalKind::hangup())?,
+        })
     }
 
     async fn next(&mut self) {
         tokio::select! {
             _ = self.interrupt.recv() => {}
             _ = self.terminate.recv() => {}
+            _ = self.hang_up.recv() => {}
         }
     }
 }

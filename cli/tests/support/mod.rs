@@ -1,6 +1,6 @@
 //! Runs the real binary, away from this machine's own settings, and stands in for the service where a test needs one.
 
-use std::io::{BufRead, BufReader, Read, Write};
+use std::io::{BufRead, BufReader, Write};
 use std::net::TcpListener;
 use std::path::Path;
 use std::process::{Child, Command, Output, Stdio};

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 
 use super::{Context, delete};
 use crate::command_line::TopicVerb;
-use crate::failure::{Failure, FailureKind};
+use crate::failure::Failure;
 use crate::output::{Column, column};
 
 const COLUMNS: &[Column] = &[
@@ -33,11 +33,14 @@ pub async fn run(context: &Context, verb: TopicVerb) -> Result<(), Failure> {
             context.output.list(COLUMNS, &topics, &format!("There are no topics in {cluster}"))
         }
         TopicVerb::Describe { name } => describe(context, &name).await,
+        TopicVerb::Update { name, partitions, configs, resets } => {
+            update(context, &name, partitions, &configs, &resets).await
+        }
         TopicVerb::Delete(args) => {
             let (api, cluster) = context.login.topic_api()?;
             delete::delete_each(&context.output, "topic", &args, async |name| {
                 let deleted = api.delete(&one(cluster, name), &[]).await;
-                deleted.map_err(|error| Failure::from(error).suggest(LIST_SUGGESTION))
+                deleted.map_err(|error| Failure::from(error).when_not_found(LIST_SUGGESTION))
             })
             .await
         }
@@ -57,11 +60,7 @@ async fn create(
     if let Some(partitions) = partitions {
         body["partitions_count"] = partitions.into();
     }
-    let configs = configs.iter().map(|config| {
-        let (name, value) = split_assignment("--config", config)?;
-        Ok(json!({ "name": name, "value": value }))
-    });
-    let configs = configs.collect::<Result<Vec<Value>, Failure>>()?;
+    let configs = assignments(configs)?;
     if !configs.is_empty() {
         body["configs"] = configs.into();
     }
@@ -76,14 +75,41 @@ async fn create(
     }
 }
 
+async fn update(
+    context: &Context,
+    name: &str,
+    partitions: Option<u32>,
+    configs: &[String],
+    resets: &[String],
+) -> Result<(), Failure> {
+    let mut changes = assignments(configs)?;
+    changes.extend(resets.iter().map(|reset| json!({ "name": reset, "operation": "DELETE" })));
+    let (api, cluster) = context.login.topic_api()?;
+    let failed = |error| Failure::from(error).when_not_found(LIST_SUGGESTION);
+    if !changes.is_empty() {
+        let path = within(cluster, name, "configs:alter");
+        api.post(&path, &[], &json!({ "data": changes })).await.map_err(failed)?;
+    }
+    if let Some(partitions) = partitions {
+        let body = json!({ "partitions_count": partitions });
+        api.patch(&one(cluster, name), &[], &body).await.map_err(failed)?;
+    }
+    describe(context, name).await
+}
+
+/// The `{name, value}` objects of repeatable `NAME=VALUE` flags.
+fn assignments(configs: &[String]) -> Result<Vec<Value>, Failure> {
+    let objects = configs.iter().map(|config| {
+        let (name, value) = split_assignment("--config", config)?;
+        Ok(json!({ "name": name, "value": value }))
+    });
+    objects.collect()
+}
+
 async fn describe(context: &Context, name: &str) -> Result<(), Failure> {
     let (api, cluster) = context.login.topic_api()?;
     let found = api.get(&one(cluster, name), &[]).await;
-    let mut topic = found.map_err(|error| {
-        let failure = Failure::from(error);
-        let unknown = failure.kind == FailureKind::NotFound;
-        if unknown { failure.suggest(LIST_SUGGESTION) } else { failure }
-    })?;
+    let mut topic = found.map_err(|error| Failure::from(error).when_not_found(LIST_SUGGESTION))?;
     let partitions = api.list(&within(cluster, name, "partitions"), &[]).await?;
     let configs = api.list(&within(cluster, name, "configs"), &[]).await?;
     if context.output.is_json() {
@@ -94,8 +120,14 @@ async fn describe(context: &Context, name: &str) -> Result<(), Failure> {
     context.output.object(COLUMNS, &topic)?;
     context.output.say("")?;
     context.output.list(PARTITION_COLUMNS, &partitions.iter().map(with_leader_id).collect::<Vec<_>>(), "")?;
+    let (defaults, chosen): (Vec<Value>, Vec<Value>) = configs.into_iter().partition(is_default);
     context.output.say("")?;
-    context.output.list(CONFIG_COLUMNS, &configs, "")
+    context.output.list(CONFIG_COLUMNS, &chosen, "All settings have their defaults")?;
+    context.output.say(&format!("\n{} settings have their defaults: `-o json` shows them all", defaults.len()))
+}
+
+fn is_default(config: &Value) -> bool {
+    config.get("is_default").and_then(Value::as_bool).unwrap_or(false)
 }
 
 /// The partition with its leader's broker id in place of the link to it.

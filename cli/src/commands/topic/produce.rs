@@ -55,7 +55,12 @@ pub async fn run(context: &Context, args: ProduceArgs) -> Result<(), Failure> {
         let Some(first) = first else { break };
         let batch = gather(first?, &mut lines)?;
         let records = batch.iter().map(|line| outgoing(line, separator.as_deref())).collect::<Vec<_>>();
-        producer.send(&records).await?;
+        tokio::select! {
+            sent = producer.send(&records) => sent?,
+            _ = &mut interrupted => {
+                return Err(Failure::failed(format!("stopped early: only {written} lines are known to be written")));
+            }
+        }
         written += records.len() as u64;
     }
     if context.output.is_json() {
