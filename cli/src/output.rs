@@ -18,6 +18,9 @@ pub struct Column {
     pub pointer: &'static str,
 }
 
+/// Spaces before and after a cell.
+const BETWEEN_COLUMNS: (u16, u16) = (0, 2);
+
 /// Shorthand for a column.
 pub const fn column(title: &'static str, pointer: &'static str) -> Column {
     Column { title, pointer }
@@ -53,7 +56,7 @@ impl Output {
         for object in objects {
             table.add_row(columns.iter().map(|column| cell_text(object, column.pointer)));
         }
-        write_line(&table.trim_fmt())
+        write_line(&lines_of(table))
     }
 
     /// Prints one object; lines whose value is absent are left out.
@@ -68,7 +71,7 @@ impl Output {
                 table.add_row(vec![self.heading(column.title), Cell::new(value)]);
             }
         }
-        write_line(&table.trim_fmt())
+        write_line(&lines_of(table))
     }
 
     /// Prints a sentence for people; programs get nothing.
@@ -104,6 +107,13 @@ impl Output {
         }
         table
     }
+}
+
+fn lines_of(mut table: Table) -> String {
+    for column in table.column_iter_mut() {
+        column.set_padding(BETWEEN_COLUMNS);
+    }
+    table.trim_fmt()
 }
 
 /// Prints text and a line end. A reader that went away is not a failure: `| head` ends the command quietly.
