@@ -4,11 +4,11 @@
 mod support;
 
 use std::fs;
-use std::io::Write;
+use std::io::{BufRead, BufReader, Write};
 use std::net::TcpListener;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
-use std::process::{Output, Stdio};
+use std::process::{Child, Output, Stdio};
 
 use serde_json::Value;
 use support::{Up, millstream, run, stderr, stdout};
@@ -70,8 +70,8 @@ fn with_login(data_dir: &Path, words: &str) -> Output {
     with_input(data_dir, words, "")
 }
 
-fn with_input(data_dir: &Path, words: &str, input: &str) -> Output {
-    let mut child = millstream(data_dir)
+fn spawn_with_login(data_dir: &Path, words: &str) -> Child {
+    millstream(data_dir)
         .args(words.split_whitespace())
         .arg("--data-dir")
         .arg(data_dir)
@@ -79,7 +79,11 @@ fn with_input(data_dir: &Path, words: &str, input: &str) -> Output {
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
         .spawn()
-        .expect("started");
+        .expect("started")
+}
+
+fn with_input(data_dir: &Path, words: &str, input: &str) -> Output {
+    let mut child = spawn_with_login(data_dir, words);
     let mut stdin = child.stdin.take().expect("stdin is piped");
     // A command that reads no input may be gone by now.
     let _ = stdin.write_all(input.as_bytes());
@@ -196,6 +200,33 @@ fn a_second_cluster_is_reached_with_a_key_of_its_own_and_not_with_another() {
     with_login(&data_dir, &format!("api-key delete {id} --force"));
     let deleted_key = run(folder.path(), &format!("topic consume mine -b -e {keys} --data-dir {}", data_dir.display()));
     assert_eq!(deleted_key.status.code(), Some(4), "{}", stderr(&deleted_key));
+}
+
+#[test]
+fn clients_go_on_after_the_service_was_killed_and_started_again() {
+    let folder = tempfile::tempdir().expect("folder");
+    let data_dir = folder.path().join("data");
+    let up = Up::start(&data_dir, &[]);
+    let port = up.text("bootstrap_servers").rsplit(':').next().expect("a port").to_string();
+    with_login(&data_dir, "topic create tweets --partitions 2");
+    let mut consumer = spawn_with_login(&data_dir, "topic consume tweets -b -n 2");
+    let mut producer = spawn_with_login(&data_dir, "topic produce tweets");
+    let mut lines = producer.stdin.take().expect("stdin is piped");
+    let mut printed = BufReader::new(consumer.stdout.take().expect("stdout is piped"));
+    let mut first = String::new();
+    lines.write_all(b"before\n").expect("written");
+    printed.read_line(&mut first).expect("read");
+
+    up.crash();
+    let up = Up::start(&data_dir, &["--kafka-port", &port]);
+    lines.write_all(b"after\n").expect("written");
+    drop(lines);
+    let mut second = String::new();
+    printed.read_line(&mut second).expect("read");
+    assert_eq!((first.as_str(), second.as_str()), ("before\n", "after\n"));
+    assert!(producer.wait().expect("ended").success());
+    assert!(consumer.wait().expect("ended").success());
+    assert_eq!(up.stop("-TERM"), Some(0));
 }
 
 #[test]

@@ -32,8 +32,10 @@ const LAYOUT_VERSION: u32 = 1;
 /// Only the owner opens it.
 const OWNER_ONLY_DIRECTORY: u32 = 0o700;
 const OWNER_ONLY_FILE: u32 = 0o600;
-/// Room that must be there at start, in bytes: enough to write down that something went wrong.
+/// What is written to see that writing works.
 const PROBE_BYTES: usize = 64 * 1024;
+/// Room that must be left on the disk at start, in MiB: less than that fills up while databases are made.
+const MIN_FREE_MIB: u64 = 16;
 /// Small files of this directory are at most this long.
 const MAX_SMALL_FILE_BYTES: u64 = 64 * 1024;
 
@@ -48,7 +50,7 @@ pub enum DataDirError {
     Foreign { path: PathBuf },
     #[error("the data directory {path} is not writable: {reason}")]
     NotWritable { path: PathBuf, reason: String },
-    #[error("the disk of the data directory {path} is full")]
+    #[error("the disk of the data directory {path} is full: at least {MIN_FREE_MIB} MiB must be free")]
     Full { path: PathBuf },
     #[error("{path} is damaged")]
     Damaged { path: PathBuf },
@@ -200,6 +202,11 @@ fn take_lock(mut lock: File, path: &Path) -> Result<File, DataDirError> {
 
 /// Writes a little and takes it away again, so that a full disk is found before anything is started.
 fn probe(path: &Path) -> Result<(), DataDirError> {
+    let disk = rustix::fs::statvfs(path).map_err(|error| unwritable(path, &error.into()))?;
+    let free_bytes = disk.f_bavail.saturating_mul(disk.f_frsize);
+    if free_bytes < MIN_FREE_MIB * 1024 * 1024 {
+        return Err(DataDirError::Full { path: path.to_path_buf() });
+    }
     let file = path.join("write-probe");
     let written = fs::write(&file, [0; PROBE_BYTES]).and_then(|()| File::open(&file)?.sync_all());
     let removed = fs::remove_file(&file);

@@ -41,6 +41,8 @@ const FIRST_LOGIN_LIMIT: Duration = Duration::from_secs(30);
 /// How long a broker that was stopped early may take until it has caught up with the control plane.
 const LATER_LOGIN_LIMIT: Duration = Duration::from_secs(3);
 const LOGIN_PAUSE: Duration = Duration::from_millis(10);
+/// For a part that does not start: its own message names the cause.
+const START_SUGGESTION: &str = "see what led to it with --log info, or choose another directory with --data-dir";
 /// How long the whole stop may take before the process ends anyway.
 const STOP_LIMIT: Duration = Duration::from_secs(30);
 
@@ -238,7 +240,8 @@ impl Service {
             Err(error) => {
                 agent.shutdown().await;
                 object_store.shutdown().await;
-                Err(Failure::failed(format!("cannot start the control plane: {}", chain(&error))))
+                let message = format!("cannot start the control plane: {}", chain(&error));
+                Err(Failure::failed(message).suggest(START_SUGGESTION))
             }
         }
     }
@@ -248,7 +251,9 @@ impl Service {
         let saved = Credentials::load(data_dir.path()).map_err(|error| Failure::failed(chain(&error)))?;
         let is_first_start = saved.is_none();
         let broker_runs = self.agent.broker_is_running();
-        broker_runs.await.map_err(|reason| Failure::failed(format!("cannot start the broker: {reason}")))?;
+        broker_runs.await.map_err(|reason| {
+            Failure::failed(format!("cannot start the broker: {reason}")).suggest(START_SUGGESTION)
+        })?;
         let mut credentials = match &saved {
             Some(saved) => saved.clone(),
             None => self.make_first_credentials(data_dir, places).await?,

@@ -101,9 +101,11 @@ impl Up {
     /// Starts on free ports and waits until it is ready.
     pub fn start(data_dir: &Path, more: &[&str]) -> Self {
         let mut child = millstream(data_dir)
-            .args(["up", "--output", "json", "--kafka-port", "0", "--http-port", "0", "--data-dir"])
+            .args(["up", "--output", "json", "--data-dir"])
             .arg(data_dir)
             .args(more)
+            .env("MILLSTREAM_KAFKA_PORT", "0")
+            .env("MILLSTREAM_HTTP_PORT", "0")
             .stdout(Stdio::piped())
             .spawn()
             .expect("the program was built with these tests");
