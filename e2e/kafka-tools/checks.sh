@@ -25,7 +25,7 @@ client() {
 
 report() { # report NAME yes|no
   if [ "$2" = yes ]; then
-    passed=$((passed + 1)); echo "ok   $1"
+    passed=$((passed + 1)); echo "ok   $1 (at $SECONDS s)"
   else
     failed=$((failed + 1)); echo "FAIL $1"
     tail -5 "$work/out" | cut -c1-300 | sed 's/^/     out: /'

@@ -50,6 +50,8 @@ def create_topic(number):
     admin.create_topics([NewTopic(topic, 1 + number % 3, config={"retention.ms": str(1000000 + number)})])[topic].result(30)
     note(kind="topic", topic=topic, partitions=1 + number % 3, retention=str(1000000 + number))
     if number % 4 == 3:
+        # Once it is asked for, a deletion may happen even if its answer is cut off.
+        note(kind="deleting-topic", topic=topic)
         admin.delete_topics([topic])[topic].result(30)
         note(kind="deleted-topic", topic=topic)
     time.sleep(0.05)
@@ -73,6 +75,7 @@ def create_key(number):
     key, secret = rest.create_key(f"crash {round_number} {number}")
     note(kind="key", key=key, secret=secret)
     if number % 3 == 2:
+        note(kind="deleting-key", key=key)
         rest.delete_key(key)
         note(kind="deleted-key", key=key, secret=secret)
     time.sleep(0.1)
