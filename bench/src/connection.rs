@@ -1,10 +1,11 @@
-//! A blocking connection to a Kafka server, as cheap for this machine as one can be: one buffer, one write and mostly one read per
-//! request. Waits no longer than its limit; an answer is never larger than its bound.
+//! A connection to a Kafka server, as cheap for this machine as one can be: one buffer, one write and mostly one read per request. Waits
+//! no longer than its limit, or never if told so; an answer is never larger than its bound.
 use std::io::{ErrorKind, Read, Write};
 use std::net::TcpStream;
+use std::os::fd::{AsFd, BorrowedFd};
 use std::time::Duration;
 
-use anyhow::{Result, bail, ensure};
+use anyhow::{Context as _, Result, bail, ensure};
 use millstream_protocol::api_key::ApiKey;
 use millstream_protocol::error::EncodeError;
 use millstream_protocol::error_code::ErrorCode;
@@ -16,7 +17,8 @@ use millstream_protocol::messages::sasl_handshake_response::SaslHandshakeRespons
 use millstream_protocol::reader::Reader;
 use millstream_protocol::writer::Writer;
 
-const LIMIT: Duration = Duration::from_secs(60);
+/// How long a server may leave a request unanswered.
+pub const LIMIT: Duration = Duration::from_secs(60);
 const LARGEST_RESPONSE_BYTES: usize = 128 << 20;
 const FIRST_BUFFER_BYTES: usize = 16 << 10;
 const CLIENT_ID: &str = "millstream-bench";
@@ -132,10 +134,29 @@ impl Connection {
         correlation_id: i32,
         decode: impl FnOnce(&mut Reader<'_>) -> Result<T>,
     ) -> Result<T> {
-        let frame = self.next_frame()?;
+        // A connection that waits has nothing to read only when the limit is over.
+        let answer = self.try_receive(api_key, version, correlation_id, decode)?;
+        answer.with_context(|| format!("the server has not answered for {} s", LIMIT.as_secs()))
+    }
+
+    /// As `receive`; none, once `stop_waiting` was called, as long as the answer is not there as a whole.
+    pub fn try_receive<T>(
+        &mut self,
+        api_key: ApiKey,
+        version: i16,
+        correlation_id: i32,
+        decode: impl FnOnce(&mut Reader<'_>) -> Result<T>,
+    ) -> Result<Option<T>> {
+        let Some(frame) = self.next_frame()? else { return Ok(None) };
         let (answered, mut body) = frame::decode_response(api_key, version, frame)?;
         ensure!(answered == correlation_id, "answer {answered} came where {correlation_id} was due");
-        decode(&mut body)
+        decode(&mut body).map(Some)
+    }
+
+    /// From now on nothing blocks: the caller polls. Sending then fails if the frame does not fit into the socket's buffer, so it is
+    /// for small frames and few of them in flight.
+    pub fn stop_waiting(&self) -> Result<()> {
+        Ok(self.stream.set_nonblocking(true)?)
     }
 
     /// Waits until the server closes the connection; fails if it sends something or keeps silent for too long.
@@ -154,7 +175,8 @@ impl Connection {
         Ok(Self { stream, next_correlation_id: self.next_correlation_id, buffer: Vec::new(), filled: 0, consumed: 0 })
     }
 
-    fn next_frame(&mut self) -> Result<&[u8]> {
+    /// None if there is no whole frame and no more to read.
+    fn next_frame(&mut self) -> Result<Option<&[u8]>> {
         self.buffer.copy_within(self.consumed..self.filled, 0);
         self.filled -= self.consumed;
         self.consumed = 0;
@@ -163,16 +185,25 @@ impl Connection {
                 let end = frame::LENGTH_BYTES + frame::response_length(*prefix, LARGEST_RESPONSE_BYTES)?;
                 if end <= self.filled {
                     self.consumed = end;
-                    return Ok(&self.buffer[frame::LENGTH_BYTES..end]);
+                    return Ok(Some(&self.buffer[frame::LENGTH_BYTES..end]));
                 }
                 if end > self.buffer.len() {
                     self.buffer.resize(end, 0);
                 }
             }
-            let count = self.stream.read(&mut self.buffer[self.filled..])?;
+            let count = match self.stream.read(&mut self.buffer[self.filled..]) {
+                Err(error) if error.kind() == ErrorKind::WouldBlock => return Ok(None),
+                read => read?,
+            };
             ensure!(count > 0, "the server closed the connection");
             self.filled += count;
         }
+    }
+}
+
+impl AsFd for Connection {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.stream.as_fd()
     }
 }
 

@@ -33,9 +33,10 @@ pub fn run(workbench: &Workbench, report: &mut Report) -> Result<()> {
     let samples =
         alternate(&mut subjects, workbench.load_rounds(), "w3", |subject, name| run_once(subject, name, settings))?;
     report.paragraph(&format!(
-        "Our own generator: {CONNECTIONS} connections, a thread each, each with one request in flight and no pause; one record of {RECORD_BYTES} \
-         bytes per request, {PARTITIONS} partitions, acks=all, not idempotent, {} s per run. Every answer's error code is checked, and the \
-         number of answers is compared with the number of records in the log.",
+        "Our own generator: {CONNECTIONS} connections, polled by {} threads, each with one request in flight and no pause; one record of \
+         {RECORD_BYTES} bytes per request, {PARTITIONS} partitions, acks=all, not idempotent, {} s per run. Every answer's error code is \
+         checked, and the number of answers is compared with the number of records in the log.",
+        closed_loop::THREADS,
         duration.as_secs()
     ));
     report.comparison("Requests", &METRICS, &samples);
