@@ -150,8 +150,8 @@ impl FromStr for ApiKeyId {
     type Err = ParseIdError;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
-        let well_formed = text.len() == API_KEY_CHARS
-            && text.bytes().all(|byte| byte.is_ascii_uppercase() || byte.is_ascii_digit());
+        let well_formed =
+            text.len() == API_KEY_CHARS && text.bytes().all(|byte| byte.is_ascii_uppercase() || byte.is_ascii_digit());
         if !well_formed {
             return Err(ParseIdError::new(text, "16 upper-case letters or digits"));
         }
@@ -228,7 +228,8 @@ mod tests {
     #[test]
     fn an_id_parses_only_with_its_own_prefix() {
         assert!("lkc-abc12".parse::<LogicalClusterId>().is_ok());
-        for wrong in ["pkc-abc12", "lkc-", "lkc", "", "LKC-abc", "lkc-ABC", "lkc-a/b", "lkc-a.b", " lkc-abc", "lkc-é"] {
+        for wrong in ["pkc-abc12", "lkc-", "lkc", "", "LKC-abc", "lkc-ABC", "lkc-a/b", "lkc-a.b", " lkc-abc", "lkc-é"]
+        {
             assert!(wrong.parse::<LogicalClusterId>().is_err(), "{wrong:?} was accepted");
         }
         let long = format!("lkc-{}", "a".repeat(MAX_SUFFIX_CHARS + 1));

@@ -19,9 +19,9 @@ const ALTER_CONFIGS: i32 = 1 << 11;
 const IDEMPOTENT_WRITE: i32 = 1 << 12;
 
 /// What can be done to a topic.
-pub(crate) const TOPIC: i32 =
-    READ | WRITE | CREATE | DELETE | ALTER | DESCRIBE | DESCRIBE_CONFIGS | ALTER_CONFIGS;
+pub(crate) const TOPIC: i32 = READ | WRITE | CREATE | DELETE | ALTER | DESCRIBE | DESCRIBE_CONFIGS | ALTER_CONFIGS;
 /// What can be done to a cluster. ClusterAction is for brokers only.
-pub(crate) const CLUSTER: i32 = (CREATE | DESCRIBE | ALTER | DESCRIBE_CONFIGS | ALTER_CONFIGS | IDEMPOTENT_WRITE) & !CLUSTER_ACTION;
+pub(crate) const CLUSTER: i32 =
+    (CREATE | DESCRIBE | ALTER | DESCRIBE_CONFIGS | ALTER_CONFIGS | IDEMPOTENT_WRITE) & !CLUSTER_ACTION;
 /// What can be done to a consumer group.
 pub(crate) const GROUP: i32 = READ | DELETE | DESCRIBE | DESCRIBE_CONFIGS | ALTER_CONFIGS;

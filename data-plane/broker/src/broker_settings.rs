@@ -28,13 +28,7 @@ pub(crate) fn describe(settings: &Settings) -> Vec<ConfigEntry> {
             ConfigType::Int,
             "Replicas of a topic that does not say how many.",
         ),
-        entry(
-            "num.partitions",
-            partitions,
-            "1",
-            ConfigType::Int,
-            "Partitions of a topic that does not say how many.",
-        ),
+        entry("num.partitions", partitions, "1", ConfigType::Int, "Partitions of a topic that does not say how many."),
         entry(
             "offsets.retention.minutes",
             "10080".to_owned(),

@@ -46,12 +46,7 @@ impl HostedTopic {
 impl Partitions {
     /// An empty registry over `directory`. `open_mode` says whether the last shutdown was clean.
     pub(crate) fn new(directory: PathBuf, open_mode: OpenMode) -> Self {
-        Self {
-            directory,
-            hosted: RwLock::default(),
-            followed: Mutex::new(MetadataImage::default()),
-            open_mode,
-        }
+        Self { directory, hosted: RwLock::default(), followed: Mutex::new(MetadataImage::default()), open_mode }
     }
 
     /// The topic, if it is hosted here.

@@ -151,7 +151,9 @@ mod tests {
     fn a_plain_token_has_exactly_three_fields_and_acts_as_itself() {
         assert_eq!(parse_plain_token(b"\0KEY\0secret"), Some(("KEY", "secret")));
         assert_eq!(parse_plain_token(b"KEY\0KEY\0secret"), Some(("KEY", "secret")));
-        for wrong in [&b""[..], b"\0KEY", b"\0KEY\0", b"\0\0secret", b"other\0KEY\0secret", b"\0KEY\0secret\0", b"\0KE\xff\0s"] {
+        for wrong in
+            [&b""[..], b"\0KEY", b"\0KEY\0", b"\0\0secret", b"other\0KEY\0secret", b"\0KEY\0secret\0", b"\0KE\xff\0s"]
+        {
             assert_eq!(parse_plain_token(wrong), None, "{wrong:?}");
         }
     }

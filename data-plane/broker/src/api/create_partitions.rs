@@ -39,9 +39,8 @@ async fn add<'a>(
     mode: Mode,
 ) -> CreatePartitionsTopicResult<'a> {
     let tenant = &ctx.authenticated.credential.tenant;
-    let assignments = topic
-        .assignments
-        .map(|assignments| assignments.into_iter().map(|assignment| assignment.broker_ids).collect());
+    let assignments =
+        topic.assignments.map(|assignments| assignments.into_iter().map(|assignment| assignment.broker_ids).collect());
     let added =
         topics::add_partitions(ctx.broker, tenant, topic.name.to_string(), topic.count, assignments, mode).await;
     let (code, message) = match added {

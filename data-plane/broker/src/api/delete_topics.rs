@@ -11,7 +11,8 @@ use super::RequestContext;
 use crate::topics;
 
 pub(super) async fn handle<'a>(ctx: &RequestContext<'_>, request: DeleteTopicsRequest<'a>) -> DeleteTopicsResponse<'a> {
-    let by_name = request.topic_names.into_iter().map(|name| DeleteTopicState { name: Some(name), ..Default::default() });
+    let by_name =
+        request.topic_names.into_iter().map(|name| DeleteTopicState { name: Some(name), ..Default::default() });
     let wanted: Vec<DeleteTopicState<'a>> = by_name.chain(request.topics).collect();
     let mut responses = Vec::with_capacity(wanted.len());
     for topic in wanted {
@@ -45,10 +46,5 @@ fn result<'a>(
     code: ErrorCode,
     message: Option<Cow<'static, str>>,
 ) -> DeletableTopicResult<'a> {
-    DeletableTopicResult {
-        name: topic.name,
-        topic_id: topic.topic_id,
-        error_code: code.code(),
-        error_message: message,
-    }
+    DeletableTopicResult { name: topic.name, topic_id: topic.topic_id, error_code: code.code(), error_message: message }
 }

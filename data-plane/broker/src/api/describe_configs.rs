@@ -25,10 +25,7 @@ pub(super) async fn handle<'a>(
     ctx: &RequestContext<'_>,
     request: DescribeConfigsRequest<'a>,
 ) -> DescribeConfigsResponse<'a> {
-    let options = Options {
-        synonyms: request.include_synonyms,
-        documentation: request.include_documentation,
-    };
+    let options = Options { synonyms: request.include_synonyms, documentation: request.include_documentation };
     let results = request.resources.into_iter().map(|resource| describe(ctx, resource, &options)).collect();
     DescribeConfigsResponse { results, ..DescribeConfigsResponse::default() }
 }
@@ -68,8 +65,7 @@ fn describe<'a>(
         None => true,
         Some(keys) => keys.iter().any(|key| key == entry.name),
     };
-    let configs =
-        entries.into_iter().filter(is_wanted).map(|entry| to_result(entry, set_source, options)).collect();
+    let configs = entries.into_iter().filter(is_wanted).map(|entry| to_result(entry, set_source, options)).collect();
     DescribeConfigsResult {
         error_code: ErrorCode::None.code(),
         error_message: None,
@@ -112,7 +108,11 @@ fn type_code(config_type: ConfigType) -> i8 {
     config_type as i8
 }
 
-fn refuse<'a>(resource: DescribeConfigsResource<'a>, code: ErrorCode, message: &'static str) -> DescribeConfigsResult<'a> {
+fn refuse<'a>(
+    resource: DescribeConfigsResource<'a>,
+    code: ErrorCode,
+    message: &'static str,
+) -> DescribeConfigsResult<'a> {
     DescribeConfigsResult {
         error_code: code.code(),
         error_message: Some(message.into()),

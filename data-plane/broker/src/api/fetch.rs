@@ -182,8 +182,7 @@ fn read_partition<'a>(
     is_first: bool,
     isolation: Isolation,
 ) -> Result<(PartitionData<'a>, Option<Slice>), ErrorCode> {
-    let partition =
-        ctx.broker.partitions.get(topic_id, wanted.partition).ok_or(ErrorCode::UnknownTopicOrPartition)?;
+    let partition = ctx.broker.partitions.get(topic_id, wanted.partition).ok_or(ErrorCode::UnknownTopicOrPartition)?;
     check_leader_epoch(wanted.current_leader_epoch, partition.leader_epoch())?;
     let max_bytes = usize::try_from(wanted.partition_max_bytes).unwrap_or(0).min(room);
     // The first batch goes out even when it is larger than the limits, or the consumer would never get past it.

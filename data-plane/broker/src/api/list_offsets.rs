@@ -80,7 +80,9 @@ fn find(
         }
         MAX_TIMESTAMP if ctx.api_version >= FIRST_MAX_TIMESTAMP_VERSION => {
             match log.max_timestamp_offset().map_err(storage_error)? {
-                Some(found) => (found.timestamp, found.offset, log.leader_epoch_at(found.offset).unwrap_or(leader_epoch)),
+                Some(found) => {
+                    (found.timestamp, found.offset, log.leader_epoch_at(found.offset).unwrap_or(leader_epoch))
+                }
                 None => (NONE, NONE, -1),
             }
         }

@@ -42,12 +42,7 @@ pub(super) async fn handle<'a>(ctx: &RequestContext<'_>, request: MetadataReques
     }
     let image = broker.metadata.image();
     let brokers = live_brokers(&image)
-        .map(|(node_id, host, port)| MetadataResponseBroker {
-            node_id,
-            host: host.to_owned().into(),
-            port,
-            rack: None,
-        })
+        .map(|(node_id, host, port)| MetadataResponseBroker { node_id, host: host.to_owned().into(), port, rack: None })
         .collect();
     MetadataResponse {
         brokers,

@@ -109,11 +109,7 @@ pub(crate) fn is_quick(frame: &[u8]) -> bool {
 }
 
 /// Answers one frame.
-pub(crate) async fn answer(
-    broker: &Arc<Broker>,
-    session: &mut Session,
-    frame: &[u8],
-) -> Result<Answer, RequestError> {
+pub(crate) async fn answer(broker: &Arc<Broker>, session: &mut Session, frame: &[u8]) -> Result<Answer, RequestError> {
     if session.expects_raw_token() {
         return Ok(sasl_authenticate::answer_raw(session, frame));
     }
@@ -169,7 +165,14 @@ async fn dispatch(
             respond!(ctx, api, reader, correlation_id, alter_configs, alter_configs_request::AlterConfigsRequest)
         }
         ApiKey::CreatePartitions => {
-            respond!(ctx, api, reader, correlation_id, create_partitions, create_partitions_request::CreatePartitionsRequest)
+            respond!(
+                ctx,
+                api,
+                reader,
+                correlation_id,
+                create_partitions,
+                create_partitions_request::CreatePartitionsRequest
+            )
         }
         ApiKey::CreateTopics => {
             respond!(ctx, api, reader, correlation_id, create_topics, create_topics_request::CreateTopicsRequest)
@@ -184,26 +187,60 @@ async fn dispatch(
             respond!(ctx, api, reader, correlation_id, delete_topics, delete_topics_request::DeleteTopicsRequest)
         }
         ApiKey::DescribeCluster => {
-            respond!(ctx, api, reader, correlation_id, describe_cluster, describe_cluster_request::DescribeClusterRequest)
+            respond!(
+                ctx,
+                api,
+                reader,
+                correlation_id,
+                describe_cluster,
+                describe_cluster_request::DescribeClusterRequest
+            )
         }
         ApiKey::DescribeConfigs => {
-            respond!(ctx, api, reader, correlation_id, describe_configs, describe_configs_request::DescribeConfigsRequest)
+            respond!(
+                ctx,
+                api,
+                reader,
+                correlation_id,
+                describe_configs,
+                describe_configs_request::DescribeConfigsRequest
+            )
         }
         ApiKey::DescribeGroups => {
             respond!(ctx, api, reader, correlation_id, describe_groups, describe_groups_request::DescribeGroupsRequest)
         }
         ApiKey::FindCoordinator => {
-            respond!(ctx, api, reader, correlation_id, find_coordinator, find_coordinator_request::FindCoordinatorRequest)
+            respond!(
+                ctx,
+                api,
+                reader,
+                correlation_id,
+                find_coordinator,
+                find_coordinator_request::FindCoordinatorRequest
+            )
         }
         ApiKey::Heartbeat => {
             respond!(ctx, api, reader, correlation_id, heartbeat, heartbeat_request::HeartbeatRequest)
         }
         ApiKey::IncrementalAlterConfigs => {
-            respond!(ctx, api, reader, correlation_id, incremental_alter_configs,
-                incremental_alter_configs_request::IncrementalAlterConfigsRequest)
+            respond!(
+                ctx,
+                api,
+                reader,
+                correlation_id,
+                incremental_alter_configs,
+                incremental_alter_configs_request::IncrementalAlterConfigsRequest
+            )
         }
         ApiKey::InitProducerId => {
-            respond!(ctx, api, reader, correlation_id, init_producer_id, init_producer_id_request::InitProducerIdRequest)
+            respond!(
+                ctx,
+                api,
+                reader,
+                correlation_id,
+                init_producer_id,
+                init_producer_id_request::InitProducerIdRequest
+            )
         }
         ApiKey::JoinGroup => {
             respond!(ctx, api, reader, correlation_id, join_group, join_group_request::JoinGroupRequest)
@@ -230,8 +267,14 @@ async fn dispatch(
             respond!(ctx, api, reader, correlation_id, offset_fetch, offset_fetch_request::OffsetFetchRequest)
         }
         ApiKey::OffsetForLeaderEpoch => {
-            respond!(ctx, api, reader, correlation_id, offset_for_leader_epoch,
-                offset_for_leader_epoch_request::OffsetForLeaderEpochRequest)
+            respond!(
+                ctx,
+                api,
+                reader,
+                correlation_id,
+                offset_for_leader_epoch,
+                offset_for_leader_epoch_request::OffsetForLeaderEpochRequest
+            )
         }
         ApiKey::SyncGroup => {
             respond!(ctx, api, reader, correlation_id, sync_group, sync_group_request::SyncGroupRequest)

@@ -54,19 +54,9 @@ fn find(partition: &Partition, wanted: &OffsetForLeaderPartition) -> Result<Epoc
             None => (UNDEFINED, i64::from(UNDEFINED)),
         }
     };
-    Ok(EpochEndOffset {
-        error_code: ErrorCode::None.code(),
-        partition: wanted.partition,
-        leader_epoch,
-        end_offset,
-    })
+    Ok(EpochEndOffset { error_code: ErrorCode::None.code(), partition: wanted.partition, leader_epoch, end_offset })
 }
 
 fn refuse(partition: i32, code: ErrorCode) -> EpochEndOffset {
-    EpochEndOffset {
-        error_code: code.code(),
-        partition,
-        leader_epoch: UNDEFINED,
-        end_offset: i64::from(UNDEFINED),
-    }
+    EpochEndOffset { error_code: code.code(), partition, leader_epoch: UNDEFINED, end_offset: i64::from(UNDEFINED) }
 }

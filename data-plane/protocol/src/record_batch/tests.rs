@@ -43,7 +43,10 @@ fn check_refused(batch: &[u8], limits: &ProduceLimits, expected: &str) {
     assert!(name.starts_with(expected), "expected {expected}, got {name}");
 }
 
-fn read_all(bytes: &[u8]) -> Vec<(i64, i64, Option<Vec<u8>>, Option<Vec<u8>>)> {
+/// Offset, timestamp, key and value.
+type Read = (i64, i64, Option<Vec<u8>>, Option<Vec<u8>>);
+
+fn read_all(bytes: &[u8]) -> Vec<Read> {
     let mut all = Vec::new();
     for batch in BatchIterator::new(bytes) {
         let batch = batch.unwrap();
