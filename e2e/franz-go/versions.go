@@ -28,8 +28,11 @@ func (s *suite) versionChecks() {
 			continue
 		}
 		request := kmsg.RequestForKey(api.ApiKey)
-		if request == nil {
-			s.check(fmt.Sprintf("API %d is known to this client", api.ApiKey), func(context.Context) { panic("unknown") })
+		if request == nil || !example.fill(request, api.MaxVersion) {
+			// Apache Kafka has many APIs more; whatever this product serves must be asked.
+			if _, own := os.LookupEnv("REST_URL"); own {
+				s.check(fmt.Sprintf("there is an example of %s (API %d)", name, api.ApiKey), func(context.Context) { panic("write one in versions.go") })
+			}
 			continue
 		}
 		s.check(fmt.Sprintf("%s is answered in versions %d to %d", name, api.MinVersion, api.MaxVersion), func(context.Context) {
@@ -88,8 +91,8 @@ func roundTrip(request kmsg.Request) kmsg.Response {
 	return response
 }
 
-// fill makes the request one that succeeds, or that fails for a reason expectSuccess knows.
-func (e example) fill(request kmsg.Request, version int16) {
+// fill makes the request one that succeeds, or that fails for a reason expectSuccess knows; false if it does not know the API.
+func (e example) fill(request kmsg.Request, version int16) bool {
 	switch request := request.(type) {
 	case *kmsg.ProduceRequest:
 		request.Acks, request.TimeoutMillis = -1, 10_000
@@ -191,7 +194,12 @@ func (e example) fill(request kmsg.Request, version int16) {
 	case *kmsg.OffsetDeleteRequest:
 		request.Group = e.group
 		request.Topics = []kmsg.OffsetDeleteRequestTopic{{Topic: e.topic, Partitions: []kmsg.OffsetDeleteRequestTopicPartition{{Partition: 1}}}}
+	case *kmsg.ApiVersionsRequest, *kmsg.ListGroupsRequest, *kmsg.DescribeClusterRequest:
+		// Their defaults ask for everything.
+	default:
+		return false
 	}
+	return true
 }
 
 // expectSuccess looks at the error code that matters most in the answers whose request must have succeeded.

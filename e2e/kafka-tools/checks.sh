@@ -58,7 +58,7 @@ succeeds "TopicCommand lists topics" client $topics --list
 prints "the topic is listed" "^$topic\$"
 
 succeeds "VerifiableProducer sends 10,000 records" client org.apache.kafka.tools.VerifiableProducer \
-  --topic "$topic" --max-messages 10000 --throughput -1 --acks -1
+  --topic "$topic" --max-messages 10000 --throughput -1 --acks -1 --repeating-keys 50
 prints "all 10,000 were acknowledged" '"sent":10000.*"acked":10000|"acked":10000.*"sent":10000'
 succeeds "VerifiableConsumer reads them" client org.apache.kafka.tools.VerifiableConsumer \
   --topic "$topic" --group-id "verify-$run" --max-messages 10000 --reset-policy earliest --group-protocol classic
