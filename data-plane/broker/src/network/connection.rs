@@ -11,7 +11,7 @@ use std::time::Duration;
 use millstream_protocol::frame::{MAX_FRAME_BYTES, MAX_UNAUTHENTICATED_FRAME_BYTES};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio_util::sync::CancellationToken;
-use tracing::debug;
+use tracing::{debug, error};
 
 use super::frames::{FrameBuffer, FrameError};
 use super::output::Output;
@@ -65,8 +65,13 @@ pub(crate) async fn serve<S>(
         }
         ended = run(&broker, socket, &mut session) => ended,
     };
-    if let Err(reason) = ended {
-        debug!(peer = %peer, %reason, "closed a connection");
+    match ended {
+        Ok(()) => {}
+        // What a client sends is its own affair; a response that cannot be encoded is a bug of ours.
+        Err(reason @ CloseReason::Request(RequestError::Encode(_))) => {
+            error!(peer = %peer, %reason, "closed a connection");
+        }
+        Err(reason) => debug!(peer = %peer, %reason, "closed a connection"),
     }
 }
 

@@ -12,7 +12,6 @@ import java.util.HashSet;
 import java.util.List;
 import java.util.Map;
 import java.util.Set;
-import java.util.concurrent.ExecutionException;
 import java.util.concurrent.TimeUnit;
 import java.util.concurrent.atomic.AtomicInteger;
 import org.apache.kafka.clients.admin.Admin;
@@ -163,14 +162,8 @@ final class GroupChecks {
             eventually("empty after the member left", Clients.LIMIT, () ->
                 admin.describeConsumerGroups(List.of(group)).all().get().get(group).groupState() == GroupState.EMPTY);
         });
-        checks.check("an unknown group is dead, or not found from version 6 of the request on", () -> {
-            String group = clients.name("nobody");
-            try {
-                equal(GroupState.DEAD, admin.describeConsumerGroups(List.of(group)).all().get().get(group).groupState(), "state");
-            } catch (ExecutionException notFound) {
-                isTrue(notFound.getCause() instanceof GroupIdNotFoundException, "not found: " + notFound.getCause());
-            }
-        });
+        checks.check("an unknown group is not described", () ->
+            fails(GroupIdNotFoundException.class, () -> admin.describeConsumerGroups(List.of(clients.name("nobody"))).all().get()));
         checks.check("a group is deleted only when it is empty", () -> {
             String topic = clients.topic("deleted-group", 1);
             String group = clients.name("deleted-group");
