@@ -127,21 +127,14 @@ on_both_engines! {
         installation.rest.get("/org/v2/environments").await.expect_error(401);
     }
 
-    async fn creating_keys_is_fast_with_a_broker_connected(engine: Engine) {
+    async fn a_key_is_on_the_broker_when_its_creation_is_answered(engine: Engine) {
         let installation = Installation::start(engine).await;
         let (_agent, broker) = installation.fleet().await;
         let rest = &installation.rest;
         let (cluster, account) = cluster_and_account(rest).await;
-        let mut times = Vec::new();
         for _ in 0..200 {
-            let began = Instant::now();
             let (key, secret) = rest.create_kafka_key(&account, &cluster).await;
-            times.push(began.elapsed());
             assert!(broker.image().authenticates(&key, &secret));
         }
-        times.sort();
-        println!("key create to usable on {engine:?}: median {:?}, p99 {:?}", times[100], times[197]);
-        // The benchmark looks at the tail, on a quiet machine.
-        assert!(times[100] < Duration::from_millis(500), "median {:?}", times[100]);
     }
 }

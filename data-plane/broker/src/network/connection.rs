@@ -102,7 +102,14 @@ where
         if session.is_authenticated() {
             idle.reset();
         }
-        let answer = api::answer(broker, session, frames.frame()).await?;
+        let answer = match api::answer(broker, session, frames.frame()).await {
+            Ok(answer) => answer,
+            Err(error) => {
+                // The answers before it were given: what was acknowledged must reach the client.
+                output.flush(&mut socket).await.map_err(CloseReason::Write)?;
+                return Err(error.into());
+            }
+        };
         frames.consume();
         let closes = match answer {
             Answer::Pieces(pieces) => {
