@@ -61,18 +61,24 @@ impl Wire {
         self.stream.write_all(bytes)
     }
 
+    /// A request with a header of version 1, its length first.
+    pub fn frame(api_key: i16, version: i16, correlation: i32, body: &[u8]) -> Vec<u8> {
+        let mut request = Vec::with_capacity(body.len() + 32);
+        request.extend(api_key.to_be_bytes());
+        request.extend(version.to_be_bytes());
+        request.extend(correlation.to_be_bytes());
+        put_string(&mut request, "hostile");
+        request.extend(body);
+        let mut frame = Vec::with_capacity(request.len() + 4);
+        put_bytes(&mut frame, &request);
+        frame
+    }
+
     /// Sends a request with a header of version 1; returns its correlation id.
     pub fn send(&mut self, api_key: i16, version: i16, body: &[u8]) -> std::io::Result<i32> {
         let correlation = self.next_correlation;
         self.next_correlation += 1;
-        let mut frame = Vec::with_capacity(body.len() + 32);
-        frame.extend(api_key.to_be_bytes());
-        frame.extend(version.to_be_bytes());
-        frame.extend(correlation.to_be_bytes());
-        put_string(&mut frame, "hostile");
-        frame.extend(body);
-        self.stream.write_all(&i32::try_from(frame.len()).unwrap_or(i32::MAX).to_be_bytes())?;
-        self.stream.write_all(&frame)?;
+        self.stream.write_all(&Self::frame(api_key, version, correlation, body))?;
         Ok(correlation)
     }
 

@@ -404,6 +404,16 @@ impl Hostile<'_> {
             ensure!(error == 0 && offset == 1, "error {error}, offset {offset}");
             Ok(())
         });
+        self.check("a batch is acknowledged although the next frame is garbage", |this| {
+            let mut wire = Wire::log_in(this.access())?;
+            let body = produce(&this.topic, 0, 1, &good.encode());
+            let frames = [Wire::frame(PRODUCE, 7, 1, &body), Wire::frame(PRODUCE, 7, 2, &[0xff; 64])].concat();
+            wire.send_raw(&frames)?;
+            let Reply::Frame(answer) = wire.receive()? else { bail!("closed without the acknowledgement") };
+            ensure!(Fields::new(&answer).i32()? == 1, "the answer belongs to another request");
+            ensure!(matches!(wire.receive()?, Reply::Closed), "the garbage was answered");
+            Ok(())
+        });
     }
 
     fn produce_error(&self, partition: i32, acks: i16, records: &[u8]) -> Result<i16> {
