@@ -1,5 +1,5 @@
 //! Where this workspace is and what cargo says about it.
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::Command;
 
 use anyhow::{Context as _, Result, bail};
@@ -7,8 +7,10 @@ use serde_json::Value;
 
 /// The folder of the workspace's Cargo.toml.
 pub fn root() -> PathBuf {
-    let here = Path::new(env!("CARGO_MANIFEST_DIR"));
-    here.parent().unwrap_or(here).to_owned()
+    // As cargo says it now: two checkouts may share a target folder, and the place where this program was compiled may
+    // be the other one.
+    let here = std::env::var_os("CARGO_MANIFEST_DIR").map_or_else(|| env!("CARGO_MANIFEST_DIR").into(), PathBuf::from);
+    here.parent().unwrap_or(&here).to_owned()
 }
 
 /// The cargo that runs this program.

@@ -15,7 +15,7 @@ mod versions;
 
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Result, bail};
 
 use output::Output;
 
@@ -30,7 +30,7 @@ const SAMPLES: &str = "data-plane/protocol/tests/wire/samples";
 pub fn run(check: bool) -> Result<()> {
     if !check {
         let output = generate()?;
-        output.write(&repository_root()?, &owned_directories())?;
+        output.write(&crate::workspace::root(), &owned_directories())?;
         println!("codegen: {} files are written", output.len());
         return Ok(());
     }
@@ -45,7 +45,7 @@ pub fn run(check: bool) -> Result<()> {
 
 /// The generated files that differ from what is committed.
 pub fn stale_files() -> Result<Vec<PathBuf>> {
-    generate()?.stale_files(&repository_root()?, &owned_directories())
+    generate()?.stale_files(&crate::workspace::root(), &owned_directories())
 }
 
 fn generate() -> Result<Output> {
@@ -54,7 +54,7 @@ fn generate() -> Result<Output> {
     messages::write(&schemas, Path::new(MESSAGES), &mut output)?;
     api_keys::write(&schemas, Path::new(API_KEYS), &mut output)?;
     samples::write(&schemas, Path::new(SAMPLES), &mut output)?;
-    fleet::write(&repository_root()?, &mut output)?;
+    fleet::write(&crate::workspace::root(), &mut output)?;
     output.format()?;
     Ok(output)
 }
@@ -62,9 +62,4 @@ fn generate() -> Result<Output> {
 /// Directories that hold generated files only.
 fn owned_directories() -> [PathBuf; 2] {
     [MESSAGES.into(), SAMPLES.into()]
-}
-
-fn repository_root() -> Result<PathBuf> {
-    let manifest = Path::new(env!("CARGO_MANIFEST_DIR"));
-    Ok(manifest.parent().context("the xtask crate lies below the repository root")?.to_path_buf())
 }
