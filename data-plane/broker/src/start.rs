@@ -93,6 +93,9 @@ pub async fn start(config: BrokerConfig) -> Result<RunningBroker, StartError> {
     }
     let kafka_listener = to_tokio(config.kafka_listener, "Kafka")?;
     let http_listener = to_tokio(config.http_listener, "HTTP")?;
+    if let Ok(address) = http_listener.local_addr() {
+        info!(%address, "health, metrics and kafka/v3 are served at http://{address}");
+    }
     let tenants = Arc::new(TenantDirectory::open(&data_dir.join("tenants"))?);
     let voter_id = VoterId::try_from(config.broker_id).unwrap_or_default();
     let metadata = MetadataGroup::start(&data_dir.join("metadata"), voter_id).await?;
