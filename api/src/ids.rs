@@ -129,6 +129,15 @@ prefixed_id!(
     UserId, "u-", "u- and lower-case letters or digits"
 );
 
+prefixed_id!(
+    /// A role binding.
+    RoleBindingId, "rb-", "rb- and lower-case letters or digits"
+);
+prefixed_id!(
+    /// A client quota.
+    ClientQuotaId, "cq-", "cq- and lower-case letters or digits"
+);
+
 /// The id of an API key: 16 upper-case letters or digits. Not a secret; it is the SASL user name.
 #[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct ApiKeyId(Box<str>);

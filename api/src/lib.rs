@@ -3,6 +3,9 @@
 //! Promises: the types here are exactly what goes over a wire or into a file. Parsing is strict and bounded.
 //! Never does I/O, never decides anything, never depends on a plane.
 
+pub mod crn;
 pub mod fleet;
 pub mod ids;
+pub mod plan;
 pub mod rest;
+pub mod role;

@@ -74,6 +74,12 @@ pub struct DesiredPhysicalCluster {
     /// What the brokers of this physical cluster present to BrokerService.
     #[prost(string, tag = "7")]
     pub broker_token: ::prost::alloc::string::String,
+    /// The only logical cluster that it hosts, lkc-; empty for a shared one.
+    #[prost(string, tag = "8")]
+    pub dedicated_to: ::prost::alloc::string::String,
+    /// Capacity in CKUs; 0 for a shared one.
+    #[prost(uint32, tag = "9")]
+    pub ckus: u32,
 }
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct ObservedPhysicalCluster {
@@ -304,7 +310,7 @@ pub struct Heartbeat {
 /// A full value, so that applying it twice is harmless.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct ConfigItem {
-    #[prost(oneof = "config_item::Item", tags = "1, 2")]
+    #[prost(oneof = "config_item::Item", tags = "1, 2, 3, 4")]
     pub item: ::core::option::Option<config_item::Item>,
 }
 /// Nested message and enum types in `ConfigItem`.
@@ -315,11 +321,15 @@ pub mod config_item {
         LogicalCluster(super::LogicalCluster),
         #[prost(message, tag = "2")]
         ApiKey(super::ApiKey),
+        #[prost(message, tag = "3")]
+        RoleBinding(super::RoleBinding),
+        #[prost(message, tag = "4")]
+        ClientQuota(super::ClientQuota),
     }
 }
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct ConfigItemKey {
-    #[prost(oneof = "config_item_key::Key", tags = "1, 2")]
+    #[prost(oneof = "config_item_key::Key", tags = "1, 2, 3, 4")]
     pub key: ::core::option::Option<config_item_key::Key>,
 }
 /// Nested message and enum types in `ConfigItemKey`.
@@ -330,6 +340,10 @@ pub mod config_item_key {
         LogicalClusterId(::prost::alloc::string::String),
         #[prost(string, tag = "2")]
         ApiKeyId(::prost::alloc::string::String),
+        #[prost(string, tag = "3")]
+        RoleBindingId(::prost::alloc::string::String),
+        #[prost(string, tag = "4")]
+        ClientQuotaId(::prost::alloc::string::String),
     }
 }
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
@@ -344,6 +358,9 @@ pub struct LogicalCluster {
     /// Basic, Standard, Dedicated
     #[prost(string, tag = "4")]
     pub kind: ::prost::alloc::string::String,
+    /// CKUs of a Dedicated cluster, the most eCKUs of the others; 0 for as many as the plan allows.
+    #[prost(uint32, tag = "5")]
+    pub units: u32,
 }
 /// A Kafka API key of one logical cluster.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
@@ -358,6 +375,42 @@ pub struct ApiKey {
     /// HMAC-SHA-256 of "<id>:<secret>" under the pepper, 32 bytes.
     #[prost(bytes = "bytes", tag = "4")]
     pub secret_hmac: ::prost::bytes::Bytes,
+}
+/// A role of one principal. A physical cluster gets every role binding of each organization that has a logical cluster
+/// on it, and brokers forget those of an organization with its last logical cluster. Thus a binding that was deleted
+/// while the organization had nothing there cannot come back with its next cluster.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct RoleBinding {
+    /// rb-
+    #[prost(string, tag = "1")]
+    pub id: ::prost::alloc::string::String,
+    #[prost(string, tag = "2")]
+    pub organization_id: ::prost::alloc::string::String,
+    /// User:sa-…, User:u-…
+    #[prost(string, tag = "3")]
+    pub principal: ::prost::alloc::string::String,
+    /// OrganizationAdmin and so on
+    #[prost(string, tag = "4")]
+    pub role_name: ::prost::alloc::string::String,
+    #[prost(string, tag = "5")]
+    pub crn_pattern: ::prost::alloc::string::String,
+}
+/// Byte rates that each of some principals of one logical cluster may use.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct ClientQuota {
+    /// cq-
+    #[prost(string, tag = "1")]
+    pub id: ::prost::alloc::string::String,
+    #[prost(string, tag = "2")]
+    pub logical_cluster_id: ::prost::alloc::string::String,
+    /// User:sa-…, or <default> for every principal without a quota of its own.
+    #[prost(string, repeated, tag = "3")]
+    pub principals: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
+    /// Bytes per second.
+    #[prost(uint64, tag = "4")]
+    pub ingress_byte_rate: u64,
+    #[prost(uint64, tag = "5")]
+    pub egress_byte_rate: u64,
 }
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct ForwardedRequest {

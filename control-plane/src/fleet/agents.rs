@@ -139,6 +139,8 @@ fn desired(app: &App, cluster: &PhysicalCluster) -> DesiredPhysicalCluster {
         cloud: cluster.cloud.clone(),
         region: cluster.region.clone(),
         broker_token: app.secrets.broker_token(&cluster.id),
+        dedicated_to: String::new(),
+        ckus: 0,
     }
 }
 

@@ -61,6 +61,7 @@ impl LogicalCluster {
             organization_id: organization_id.to_string(),
             environment_id: self.environment_id.to_string(),
             kind: self.kind.clone(),
+            units: 0,
         }
     }
 }
@@ -106,6 +107,7 @@ impl Pending {
             organization_id: self.organization_id.to_string(),
             environment_id: self.environment_id.to_string(),
             kind: self.kind.clone(),
+            units: 0,
         }
     }
 }
@@ -305,6 +307,7 @@ pub async fn snapshot_chunk(
         organization_id,
         environment_id,
         kind,
+        units: 0,
     });
     Ok(items.collect())
 }

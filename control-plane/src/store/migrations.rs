@@ -1,13 +1,26 @@
-//! The schema, version by version. The same text runs on both engines.
+//! The schema, version by version. The same text runs on both engines where it can.
 //!
 //! Promises: each version is applied once, in order, in a transaction with its version number; replicas that start at
 //! the same time wait for each other. Refuses a database of a newer version and changes nothing in it.
 
+use sqlx::AssertSqlSafe;
+
 use super::database::{Database, OpenDatabaseError, Transaction};
 use super::error::StoreError;
 
+/// One step of the schema.
+struct Migration {
+    sqlite: &'static str,
+    postgres: &'static str,
+}
+
+/// A step whose text is the same on both engines.
+const fn both(text: &'static str) -> Migration {
+    Migration { sqlite: text, postgres: text }
+}
+
 /// Every version of the schema, the first being version 1.
-const MIGRATIONS: &[&str] = &[include_str!("../../migrations/0001_first.sql")];
+const MIGRATIONS: &[Migration] = &[both(include_str!("../../migrations/0001_first.sql"))];
 
 /// Number of the advisory lock that keeps replicas from migrating at the same time.
 const ADVISORY_LOCK: i64 = 0x6d69_6c6c_7374;
@@ -19,6 +32,21 @@ pub fn newest_version() -> i64 {
 
 /// Brings the schema up to date.
 pub async fn run(database: &Database) -> Result<(), OpenDatabaseError> {
+    // SQLite changes a constraint by making the table anew, during which nothing may refer to it.
+    set_sqlite_foreign_keys(database, "OFF").await?;
+    let migrated = migrate(database).await;
+    set_sqlite_foreign_keys(database, "ON").await?;
+    migrated
+}
+
+async fn set_sqlite_foreign_keys(database: &Database, mode: &'static str) -> Result<(), OpenDatabaseError> {
+    if let Database::Sqlite { writer, .. } = database {
+        sqlx::query(AssertSqlSafe(format!("PRAGMA foreign_keys = {mode}"))).execute(writer).await?;
+    }
+    Ok(())
+}
+
+async fn migrate(database: &Database) -> Result<(), OpenDatabaseError> {
     let mut transaction = database.write().await.map_err(engine_error)?;
     if let Transaction::Postgres(inner) = &mut transaction {
         sqlx::query("SELECT pg_advisory_xact_lock($1)").bind(ADVISORY_LOCK).execute(&mut **inner).await?;
@@ -33,17 +61,31 @@ pub async fn run(database: &Database) -> Result<(), OpenDatabaseError> {
     if found > newest_version() {
         return Err(OpenDatabaseError::NewerSchema { found, known: newest_version() });
     }
-    for (version, sql) in (1_i64..).zip(MIGRATIONS) {
+    for (version, migration) in (1_i64..).zip(MIGRATIONS) {
         if version <= found {
             continue;
         }
-        on!(&mut transaction, connection => sqlx::raw_sql(*sql).execute(connection).await.map(|_| ()))?;
+        let sql = match &transaction {
+            Transaction::Sqlite(_) => migration.sqlite,
+            Transaction::Postgres(_) => migration.postgres,
+        };
+        on!(&mut transaction, connection => sqlx::raw_sql(sql).execute(connection).await.map(|_| ()))?;
         on!(&mut transaction, connection => {
             sqlx::query("INSERT INTO schema_versions (version) VALUES ($1)")
                 .bind(version).execute(connection).await.map(|_| ())
         })?;
     }
+    check_sqlite_references(&mut transaction).await?;
     transaction.commit().await.map_err(engine_error)
+}
+
+async fn check_sqlite_references(transaction: &mut Transaction) -> Result<(), OpenDatabaseError> {
+    let Transaction::Sqlite(inner) = transaction else { return Ok(()) };
+    let broken = sqlx::query("PRAGMA foreign_key_check").fetch_optional(&mut **inner).await?;
+    match broken {
+        None => Ok(()),
+        Some(_) => Err(engine_error(StoreError::BrokenReference)),
+    }
 }
 
 fn engine_error(error: StoreError) -> OpenDatabaseError {

@@ -57,6 +57,8 @@ pub(crate) struct LogicalCluster {
     pub(crate) environment: EnvironmentId,
     /// Its tier.
     pub(crate) kind: ClusterKind,
+    /// CKUs, or the most eCKUs; 0 for as many as the plan allows.
+    pub(crate) units: u32,
 }
 
 /// All tenants of this broker and their keys.

@@ -264,6 +264,8 @@ impl Image {
                 self.delete_cluster(id, changes);
             }
             Some(Change::Delete(ConfigItemKey { key: Some(Key::ApiKeyId(id)) })) => self.delete_key(id, changes),
+            // Understood by nobody yet.
+            Some(Change::Delete(ConfigItemKey { key: Some(Key::RoleBindingId(_) | Key::ClientQuotaId(_)) })) => {}
             Some(Change::Delete(ConfigItemKey { key: None })) | None => {
                 changes.report(format!("an event of revision {} is of an unknown kind", event.revision));
             }
@@ -296,6 +298,7 @@ impl Image {
                     self.quarantine(key, item, &reason, changes);
                 }
             },
+            Some(Item::RoleBinding(_) | Item::ClientQuota(_)) => {}
             None => changes.report("an item is of an unknown kind".to_owned()),
         }
     }
@@ -393,6 +396,7 @@ impl LogicalCluster {
             organization_id: self.organization.to_string(),
             environment_id: self.environment.to_string(),
             kind: self.kind.as_str().to_owned(),
+            units: self.units,
         }
     }
 }
@@ -432,6 +436,7 @@ fn parse_cluster(wire: &fleet::LogicalCluster) -> Result<LogicalCluster, String>
         organization: wire.organization_id.parse().map_err(|error| format!("organization_id: {error}"))?,
         environment: wire.environment_id.parse().map_err(|error| format!("environment_id: {error}"))?,
         kind,
+        units: wire.units,
     })
 }
 

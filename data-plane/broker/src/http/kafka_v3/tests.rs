@@ -54,6 +54,7 @@ fn cluster(id: &str) -> ConfigItem {
         organization_id: "00000000-0000-7000-8000-000000000001".to_owned(),
         environment_id: "env-a".to_owned(),
         kind: "Basic".to_owned(),
+        units: 0,
     };
     ConfigItem { item: Some(Item::LogicalCluster(cluster)) }
 }
