@@ -14,6 +14,7 @@ mod kcat;
 mod python;
 mod readme;
 mod sasl_proxy;
+mod terraform_contract;
 mod tweets;
 mod wire;
 
@@ -29,6 +30,7 @@ pub struct Suite {
 /// In the order in which they run: the quick and telling ones first.
 pub const SUITES: &[Suite] = &[
     readme::SUITE,
+    terraform_contract::SUITE,
     tweets::SUITE,
     wire::SUITE,
     java::SUITE,
