@@ -3,8 +3,10 @@
 use std::net::{SocketAddr, TcpListener};
 use std::sync::Arc;
 
-use millstream_api::ids::{ApiKeyId, OrganizationId, UserId};
+use millstream_api::crn::{CrnPattern, Scope};
+use millstream_api::ids::{ApiKeyId, OrganizationId, RoleBindingId, UserId};
 use millstream_api::rest::iam::Secret;
+use millstream_api::role::Role;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tracing::info;
@@ -19,7 +21,7 @@ use crate::random::{self, RandomError};
 use crate::secrets::{InstallationSecrets, SecretsError, SecretsSource, same_secret};
 use crate::server::{Protocols, serve, tls_acceptor};
 use crate::store::error::StoreError;
-use crate::store::{Database, DatabaseUrl, OpenDatabaseError, api_keys, installation, organizations};
+use crate::store::{Database, DatabaseUrl, OpenDatabaseError, api_keys, installation, organizations, role_bindings};
 use crate::{fleet, http, tasks};
 
 /// What one replica needs.
@@ -151,7 +153,7 @@ impl ControlPlane {
         self.fleet_address
     }
 
-    /// Makes an organization with a first user and a Cloud API key. Each call makes another one: the caller keeps the
+    /// Makes an organization with a first user, who administers it, and a Cloud API key. Each call makes another one: the caller keeps the
     /// answer, and calls this at the first start only.
     pub async fn bootstrap(&self, organization_display_name: &str) -> Result<Bootstrapped, BootstrapError> {
         names::check_display_name(organization_display_name)?;
@@ -174,6 +176,15 @@ impl ControlPlane {
             created_at: now.0,
             updated_at: now.0,
         };
+        let binding = role_bindings::RoleBinding {
+            organization_id,
+            id: RoleBindingId::from_random(random::bytes()?),
+            principal_service_account_id: None,
+            principal_user_id: Some(user_id.clone()),
+            role_name: Role::OrganizationAdmin.to_string(),
+            crn_pattern: CrnPattern { organization: organization_id, scope: Scope::Organization }.to_string(),
+            created_at: now.0,
+        };
         let mut transaction = app.database.write().await?;
         organizations::insert_with_first_user(
             &mut transaction,
@@ -184,6 +195,7 @@ impl ControlPlane {
         )
         .await?;
         api_keys::insert_into_organization(&mut transaction, organization_id, &key).await?;
+        role_bindings::insert(&mut transaction, &binding, &Scope::Organization).await?;
         transaction.commit().await?;
         Ok(Bootstrapped { organization_id, user_id, cloud_api_key, cloud_api_secret: Secret::new(secret) })
     }

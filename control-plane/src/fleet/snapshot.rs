@@ -7,7 +7,7 @@ use millstream_api::ids::PhysicalClusterId;
 
 use super::subscribe::{Outgoing, StreamEnd};
 use crate::app::App;
-use crate::store::{Transaction, api_keys, config_log, logical_clusters};
+use crate::store::{Transaction, api_keys, config_log, logical_clusters, role_bindings};
 
 /// Sends a snapshot and returns its revision. All of it is read in one transaction, a chunk at a time.
 pub async fn send(app: &App, physical_cluster: &PhysicalClusterId, outgoing: &Outgoing) -> Result<u64, StreamEnd> {
@@ -17,8 +17,9 @@ pub async fn send(app: &App, physical_cluster: &PhysicalClusterId, outgoing: &Ou
     let pepper = app.secrets.pepper().to_vec().into();
     let begin = SnapshotBegin { epoch: app.epoch, revision: state.head, pepper };
     outgoing.send(Update::SnapshotBegin(begin)).await?;
-    // Clusters first, so that a key never comes before its cluster.
+    // Clusters first, so that nothing comes before its cluster; then roles, so that no key comes before its rights.
     let mut items = send_clusters(&mut transaction, physical_cluster, outgoing).await?;
+    items += send_role_bindings(&mut transaction, physical_cluster, outgoing).await?;
     items += send_api_keys(&mut transaction, physical_cluster, outgoing).await?;
     outgoing.send(Update::SnapshotEnd(SnapshotEnd { items })).await?;
     Ok(state.head)
@@ -37,6 +38,21 @@ async fn send_clusters(
         sent += chunk.len() as u64;
         let items = chunk.into_iter().map(config_item::Item::LogicalCluster);
         outgoing.send(items_update(items)).await?;
+    }
+}
+
+async fn send_role_bindings(
+    transaction: &mut Transaction,
+    physical_cluster: &PhysicalClusterId,
+    outgoing: &Outgoing,
+) -> Result<u64, StreamEnd> {
+    let (mut after, mut sent) = (String::new(), 0);
+    loop {
+        let chunk = role_bindings::snapshot_chunk(transaction, physical_cluster, &after, chunk_limit()).await?;
+        let Some(last) = chunk.last() else { return Ok(sent) };
+        after = last.id.clone();
+        sent += chunk.len() as u64;
+        outgoing.send(items_update(chunk.into_iter().map(config_item::Item::RoleBinding))).await?;
     }
 }
 

@@ -3,6 +3,8 @@
 //! Promises: a revision is taken in the transaction of the change it announces, under the row lock of its physical
 //! cluster, so whoever reads revision N reads everything up to N. Never loses an event that is younger than the bound.
 
+use std::collections::BTreeMap;
+
 use millstream_api::fleet::{ConfigEvent, Delta};
 use millstream_api::ids::PhysicalClusterId;
 use prost::Message as _;
@@ -81,6 +83,24 @@ pub async fn append(
             .await?;
     }
     Ok(revision_number)
+}
+
+/// Changes of several physical clusters, in the order in which their counters are locked.
+pub type Changes = BTreeMap<PhysicalClusterId, Vec<Change>>;
+
+/// Takes the next revision of each physical cluster. The order of their ids keeps two transactions from waiting for
+/// each other's counters.
+pub async fn append_all(
+    transaction: &mut Transaction,
+    changes: Changes,
+    now: Timestamp,
+) -> Result<Vec<(PhysicalClusterId, u64)>, StoreError> {
+    let mut revisions = Vec::with_capacity(changes.len());
+    for (physical_cluster, changes) in changes {
+        let revision = append(transaction, &physical_cluster, changes, now).await?;
+        revisions.push((physical_cluster, revision));
+    }
+    Ok(revisions)
 }
 
 /// Where the log of a physical cluster stands; none if there is no such physical cluster.

@@ -20,7 +20,10 @@ const fn both(text: &'static str) -> Migration {
 }
 
 /// Every version of the schema, the first being version 1.
-const MIGRATIONS: &[Migration] = &[both(include_str!("../../migrations/0001_first.sql"))];
+const MIGRATIONS: &[Migration] = &[
+    both(include_str!("../../migrations/0001_first.sql")),
+    both(include_str!("../../migrations/0002_role_bindings.sql")),
+];
 
 /// Number of the advisory lock that keeps replicas from migrating at the same time.
 const ADVISORY_LOCK: i64 = 0x6d69_6c6c_7374;

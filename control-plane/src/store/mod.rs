@@ -19,6 +19,7 @@ pub mod migrations;
 pub mod organizations;
 pub mod page;
 pub mod physical_clusters;
+pub mod role_bindings;
 pub mod service_accounts;
 pub mod shard;
 

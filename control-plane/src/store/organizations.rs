@@ -30,6 +30,23 @@ pub async fn get(transaction: &mut Transaction, scope: &OrgScope) -> Result<Opti
     Ok(row)
 }
 
+/// Puts this transaction in line with every other one that places a cluster of the organization or changes who may do
+/// what in it: without it, a cluster and a role binding made at the same time could miss each other, and the brokers of
+/// that cluster would never learn of the binding.
+///
+/// Called before any other row is read or locked, so that two transactions never wait for each other. Transactions that
+/// lock several organizations do so in the order of their ids. Does nothing on SQLite, which has one writer anyway.
+pub async fn lock(transaction: &mut Transaction, organization_id: OrganizationId) -> Result<(), StoreError> {
+    if let Transaction::Postgres(inner) = transaction {
+        // Not FOR UPDATE: that would also hold up every row that only refers to the organization.
+        sqlx::query("SELECT id FROM organizations WHERE id = $1 FOR NO KEY UPDATE")
+            .bind(organization_id.to_string())
+            .execute(&mut **inner)
+            .await?;
+    }
+    Ok(())
+}
+
 /// Whether a user belongs to the organization.
 pub async fn has_user(transaction: &mut Transaction, scope: &OrgScope, id: &UserId) -> Result<bool, StoreError> {
     let found: i64 = on!(transaction, connection => {

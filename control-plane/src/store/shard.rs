@@ -1,9 +1,9 @@
 //! Config events as values: what brokers of one physical cluster must learn.
 
 use millstream_api::fleet::{
-    ApiKey, ConfigItem, ConfigItemKey, LogicalCluster, config_event, config_item, config_item_key,
+    ApiKey, ConfigItem, ConfigItemKey, LogicalCluster, RoleBinding, config_event, config_item, config_item_key,
 };
-use millstream_api::ids::{ApiKeyId, LogicalClusterId};
+use millstream_api::ids::{ApiKeyId, LogicalClusterId, RoleBindingId};
 
 /// One change, before it has a revision.
 pub type Change = config_event::Change;
@@ -18,6 +18,11 @@ pub fn upsert_api_key(api_key: ApiKey) -> Change {
     Change::Upsert(ConfigItem { item: Some(config_item::Item::ApiKey(api_key)) })
 }
 
+/// A role binding with its full value.
+pub fn upsert_role_binding(role_binding: RoleBinding) -> Change {
+    Change::Upsert(ConfigItem { item: Some(config_item::Item::RoleBinding(role_binding)) })
+}
+
 /// A logical cluster that is gone.
 pub fn delete_logical_cluster(id: &LogicalClusterId) -> Change {
     Change::Delete(ConfigItemKey { key: Some(config_item_key::Key::LogicalClusterId(id.to_string())) })
@@ -26,4 +31,9 @@ pub fn delete_logical_cluster(id: &LogicalClusterId) -> Change {
 /// An API key that is gone.
 pub fn delete_api_key(id: &ApiKeyId) -> Change {
     Change::Delete(ConfigItemKey { key: Some(config_item_key::Key::ApiKeyId(id.to_string())) })
+}
+
+/// A role binding that is gone.
+pub fn delete_role_binding(id: &RoleBindingId) -> Change {
+    Change::Delete(ConfigItemKey { key: Some(config_item_key::Key::RoleBindingId(id.to_string())) })
 }

@@ -3,6 +3,7 @@
 //!
 //! Woken by acknowledgements, agents and new clusters; looks by itself once a second, so a lost wake-up costs a second.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -15,7 +16,7 @@ use crate::domain::placement::{Placement, place};
 use crate::fleet::wait::lowest_everywhere;
 use crate::store::error::StoreError;
 use crate::store::logical_clusters::{self, Pending};
-use crate::store::{Transaction, api_keys, config_log, physical_clusters, shard};
+use crate::store::{Transaction, api_keys, config_log, organizations, physical_clusters, role_bindings, shard};
 
 /// How often the task looks without being told.
 const INTERVAL: Duration = Duration::from_secs(1);
@@ -48,7 +49,7 @@ async fn look(app: &App) -> Result<(), StoreError> {
         return Ok(());
     }
     if pending.iter().any(|cluster| cluster.physical_cluster_id.is_none()) {
-        place_waiting(app).await?;
+        place_waiting(app, &pending).await?;
     }
     for cluster in &pending {
         let ready = is_ready(app, cluster).await?;
@@ -69,9 +70,16 @@ async fn is_ready(app: &App, cluster: &Pending) -> Result<bool, StoreError> {
     Ok(is_provisioned(revision, acknowledged, &cluster.kafka_bootstrap_endpoint))
 }
 
-async fn place_waiting(app: &App) -> Result<(), StoreError> {
+async fn place_waiting(app: &App, pending: &[Pending]) -> Result<(), StoreError> {
+    let unplaced = pending.iter().filter(|cluster| cluster.physical_cluster_id.is_none());
+    let organizations: BTreeSet<_> = unplaced.map(|cluster| cluster.organization_id).collect();
     let mut transaction = app.database.write().await?;
-    let waiting = logical_clusters::lock_unplaced(&mut transaction, MAX_CLUSTERS_PER_LOOK).await?;
+    for organization in &organizations {
+        organizations::lock(&mut transaction, *organization).await?;
+    }
+    let mut waiting = logical_clusters::lock_unplaced(&mut transaction, MAX_CLUSTERS_PER_LOOK).await?;
+    // One that came meanwhile, from an organization that is not locked, waits for the next look.
+    waiting.retain(|cluster| organizations.contains(&cluster.organization_id));
     let mut candidates = physical_clusters::candidates(&mut transaction).await?;
     let mut announced = Announced::new();
     for cluster in &waiting {
@@ -97,6 +105,8 @@ async fn announce_placed(
     physical_cluster: &millstream_api::ids::PhysicalClusterId,
 ) -> Result<u64, StoreError> {
     let mut changes = vec![shard::upsert_logical_cluster(cluster.config_item())];
+    let bindings = role_bindings::of_organization(transaction, cluster.organization_id).await?;
+    changes.extend(bindings.into_iter().map(shard::upsert_role_binding));
     let keys = api_keys::of_cluster(transaction, &cluster.id).await?;
     changes.extend(keys.into_iter().map(shard::upsert_api_key));
     config_log::append(transaction, physical_cluster, changes, app.clock.now()).await

@@ -19,6 +19,8 @@ mod malformed;
 mod openapi;
 mod races;
 mod replicas;
+mod role_bindings;
 mod service_accounts;
 mod starting;
 mod terraform;
+mod upgrade;

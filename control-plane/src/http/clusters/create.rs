@@ -19,7 +19,7 @@ use crate::http::error::ApiError;
 use crate::http::idempotency::{self, Idempotency};
 use crate::random;
 use crate::store::logical_clusters::{self, LogicalCluster as Row, PROVISIONING};
-use crate::store::{Transaction, config_log, environments, physical_clusters, shard};
+use crate::store::{Transaction, config_log, environments, organizations, physical_clusters, role_bindings, shard};
 
 /// Creates a Kafka cluster.
 #[utoipa::path(post, path = "/cmk/v2/clusters", operation_id = "createCmkV2Cluster", tag = "Clusters",
@@ -37,6 +37,7 @@ pub async fn handle(
     let organization = caller.scope.organization_id();
 
     let mut transaction = app.database.write().await?;
+    organizations::lock(&mut transaction, organization).await?;
     if let Some(id) = idempotency.find(&mut transaction, &caller, &body.bytes).await? {
         let id = id.parse().map_err(|_| ApiError::internal())?;
         let row = logical_clusters::get(&mut transaction, &caller.scope, &id).await?.ok_or_else(idempotency::gone)?;
@@ -65,7 +66,9 @@ pub async fn handle(
     choose_physical_cluster(&mut transaction, &mut row).await?;
     let mut revision = 0;
     if let Some(physical_cluster) = &row.physical_cluster_id {
-        let changes = vec![shard::upsert_logical_cluster(row.config_item(organization))];
+        let mut changes = vec![shard::upsert_logical_cluster(row.config_item(organization))];
+        let bindings = role_bindings::of_organization(&mut transaction, organization).await?;
+        changes.extend(bindings.into_iter().map(shard::upsert_role_binding));
         revision = config_log::append(&mut transaction, physical_cluster, changes, now).await?;
     }
     logical_clusters::insert(&mut transaction, &caller.scope, &row, revision).await.map_err(name_is_taken)?;

@@ -1,4 +1,4 @@
-//! `DELETE /cmk/v2/clusters/{id}?environment=`. Its keys go with it, and brokers give up its topics.
+//! `DELETE /cmk/v2/clusters/{id}?environment=`. Its keys and role bindings go with it, and brokers give up its topics.
 
 use std::sync::Arc;
 
@@ -6,15 +6,17 @@ use axum::extract::State;
 use axum::http::StatusCode;
 use millstream_api::ids::{EnvironmentId, LogicalClusterId};
 
-use crate::app::{Announced, App};
+use crate::app::App;
 use crate::fleet::wait;
 use crate::http::caller::Caller;
 use crate::http::error::ApiError;
 use crate::http::parameters::Parameters;
 use crate::http::path::PathId;
-use crate::store::{api_keys, config_log, logical_clusters, shard};
+use crate::store::config_log::{self, Changes};
+use crate::store::role_bindings::{self, Gone};
+use crate::store::{api_keys, logical_clusters, organizations, shard};
 
-/// Deletes a Kafka cluster, its topics and its keys.
+/// Deletes a Kafka cluster, its topics, its keys and the role bindings on it.
 #[utoipa::path(delete, path = "/cmk/v2/clusters/{id}", operation_id = "deleteCmkV2Cluster", tag = "Clusters",
     params(
         ("id" = String, Path, description = "`lkc-…`"),
@@ -29,18 +31,24 @@ pub async fn handle(
 ) -> Result<StatusCode, ApiError> {
     let environment: EnvironmentId = parameters.required_id("environment")?;
     let mut transaction = app.database.write().await?;
+    organizations::lock(&mut transaction, caller.scope.organization_id()).await?;
     let row = logical_clusters::get_and_lock(&mut transaction, &caller.scope, &id).await?;
     let row = row.filter(|row| row.environment_id == environment).ok_or_else(ApiError::not_found)?;
     let keys = api_keys::delete_of_cluster(&mut transaction, &caller.scope, &id).await?;
-    logical_clusters::delete(&mut transaction, &caller.scope, &id).await?;
-    let mut announced = Announced::new();
-    if let Some(physical_cluster) = row.physical_cluster_id {
-        // Keys first, so that no broker sees a key without its cluster.
-        let mut changes: Vec<_> = keys.iter().map(shard::delete_api_key).collect();
-        changes.push(shard::delete_logical_cluster(&id));
-        let revision = config_log::append(&mut transaction, &physical_cluster, changes, app.clock.now()).await?;
-        announced.push((physical_cluster, revision));
+    let bindings = role_bindings::delete_with(&mut transaction, &caller.scope, Gone::Cluster(&id)).await?;
+    let mut changes = Changes::new();
+    for host in role_bindings::hosts(&mut transaction, caller.scope.organization_id()).await? {
+        changes.insert(host, bindings.iter().map(shard::delete_role_binding).collect());
     }
+    logical_clusters::delete(&mut transaction, &caller.scope, &id).await?;
+    if let Some(physical_cluster) = row.physical_cluster_id {
+        let changes = changes.entry(physical_cluster).or_default();
+        // Keys first, so that no broker sees a key without its cluster.
+        changes.extend(keys.iter().map(shard::delete_api_key));
+        changes.push(shard::delete_logical_cluster(&id));
+    }
+    changes.retain(|_, changes| !changes.is_empty());
+    let announced = config_log::append_all(&mut transaction, changes, app.clock.now()).await?;
     transaction.commit().await?;
     wait::announce(&app, &announced).await;
     Ok(StatusCode::NO_CONTENT)

@@ -1,4 +1,4 @@
-//! `DELETE /org/v2/environments/{id}`.
+//! `DELETE /org/v2/environments/{id}`. The roles on it go with it.
 
 use std::sync::Arc;
 
@@ -7,10 +7,13 @@ use axum::http::StatusCode;
 use millstream_api::ids::EnvironmentId;
 
 use crate::app::App;
+use crate::fleet::wait;
 use crate::http::caller::Caller;
 use crate::http::error::ApiError;
 use crate::http::path::PathId;
-use crate::store::{environments, logical_clusters};
+use crate::store::config_log::{self, Changes};
+use crate::store::role_bindings::{self, Gone};
+use crate::store::{environments, logical_clusters, organizations, shard};
 
 /// Deletes an environment that has no clusters.
 #[utoipa::path(delete, path = "/org/v2/environments/{id}", operation_id = "deleteOrgV2Environment",
@@ -22,12 +25,22 @@ pub async fn handle(
     PathId(id): PathId<EnvironmentId>,
 ) -> Result<StatusCode, ApiError> {
     let mut transaction = app.database.write().await?;
+    organizations::lock(&mut transaction, caller.scope.organization_id()).await?;
     environments::get_and_lock(&mut transaction, &caller.scope, &id).await?.ok_or_else(ApiError::not_found)?;
     let clusters = logical_clusters::count_in_environment(&mut transaction, &caller.scope, &id).await?;
     if clusters > 0 {
         return Err(ApiError::conflict(format!("the environment has {clusters} clusters: delete them first")));
     }
+    let bindings = role_bindings::delete_with(&mut transaction, &caller.scope, Gone::Environment(&id)).await?;
     environments::delete(&mut transaction, &caller.scope, &id).await?;
+    let mut changes = Changes::new();
+    if !bindings.is_empty() {
+        for host in role_bindings::hosts(&mut transaction, caller.scope.organization_id()).await? {
+            changes.insert(host, bindings.iter().map(shard::delete_role_binding).collect());
+        }
+    }
+    let announced = config_log::append_all(&mut transaction, changes, app.clock.now()).await?;
     transaction.commit().await?;
+    wait::announce(&app, &announced).await;
     Ok(StatusCode::NO_CONTENT)
 }

@@ -1,20 +1,21 @@
-//! `DELETE /iam/v2/service-accounts/{id}`. Its keys go with it.
+//! `DELETE /iam/v2/service-accounts/{id}`. Its keys and roles go with it.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use axum::extract::State;
 use axum::http::StatusCode;
 use millstream_api::ids::ServiceAccountId;
 
-use crate::app::{Announced, App};
+use crate::app::App;
 use crate::fleet::wait;
 use crate::http::caller::Caller;
 use crate::http::error::ApiError;
 use crate::http::path::PathId;
-use crate::store::{api_keys, config_log, service_accounts, shard};
+use crate::store::config_log::{self, Changes};
+use crate::store::role_bindings::{self, Gone};
+use crate::store::{api_keys, organizations, service_accounts, shard};
 
-/// Deletes a service account and its keys.
+/// Deletes a service account, its keys, its roles and the roles that others have on it.
 #[utoipa::path(delete, path = "/iam/v2/service-accounts/{id}", operation_id = "deleteIamV2ServiceAccount",
     tag = "Service accounts", params(("id" = String, Path, description = "`sa-…`")),
     responses((status = 204, description = "Deleted")))]
@@ -24,20 +25,21 @@ pub async fn handle(
     PathId(id): PathId<ServiceAccountId>,
 ) -> Result<StatusCode, ApiError> {
     let mut transaction = app.database.write().await?;
+    organizations::lock(&mut transaction, caller.scope.organization_id()).await?;
     let account = service_accounts::get_and_lock(&mut transaction, &caller.scope, &id).await?;
     account.ok_or_else(ApiError::not_found)?;
     let keys = api_keys::delete_of_service_account(&mut transaction, &caller.scope, &id).await?;
+    let bindings = role_bindings::delete_with(&mut transaction, &caller.scope, Gone::ServiceAccount(&id)).await?;
     service_accounts::delete(&mut transaction, &caller.scope, &id).await?;
-    // In the order of their ids, so that two requests never wait for each other's counters.
-    let mut by_physical_cluster = BTreeMap::<_, Vec<_>>::new();
+    let mut changes = Changes::new();
     for (physical_cluster, key) in &keys {
-        by_physical_cluster.entry(physical_cluster.clone()).or_default().push(shard::delete_api_key(key));
+        changes.entry(physical_cluster.clone()).or_default().push(shard::delete_api_key(key));
     }
-    let mut announced = Announced::new();
-    for (physical_cluster, changes) in by_physical_cluster {
-        let revision = config_log::append(&mut transaction, &physical_cluster, changes, app.clock.now()).await?;
-        announced.push((physical_cluster, revision));
+    for host in role_bindings::hosts(&mut transaction, caller.scope.organization_id()).await? {
+        changes.entry(host).or_default().extend(bindings.iter().map(shard::delete_role_binding));
     }
+    changes.retain(|_, changes| !changes.is_empty());
+    let announced = config_log::append_all(&mut transaction, changes, app.clock.now()).await?;
     transaction.commit().await?;
     wait::announce(&app, &announced).await;
     Ok(StatusCode::NO_CONTENT)

@@ -1,0 +1,164 @@
+//! Role bindings: which principal has which role on what.
+//!
+//! Promises: whoever changes them holds the lock of the organization (`organizations::lock`), and so does whoever
+//! places a cluster; brokers therefore have all bindings of each organization that has a cluster on them.
+
+use millstream_api::crn::Scope;
+use millstream_api::fleet;
+use millstream_api::ids::{
+    EnvironmentId, LogicalClusterId, OrganizationId, PhysicalClusterId, Principal, RoleBindingId, ServiceAccountId,
+    UserId,
+};
+use sqlx::AssertSqlSafe;
+
+use super::Transaction;
+use super::error::StoreError;
+use super::page;
+use crate::authentication::OrgScope;
+
+const SELECT: &str = "SELECT organization_id, id, principal_service_account_id, principal_user_id, role_name, \
+    crn_pattern, created_at FROM role_bindings";
+
+/// A stored role binding.
+pub struct RoleBinding {
+    /// The organization that it is in.
+    pub organization_id: OrganizationId,
+    /// Its id.
+    pub id: RoleBindingId,
+    /// Who has the role, if it is a service account.
+    pub principal_service_account_id: Option<ServiceAccountId>,
+    /// Who has the role, if it is a user.
+    pub principal_user_id: Option<UserId>,
+    /// As in JSON.
+    pub role_name: String,
+    /// Where the role is bound, in its canonical form.
+    pub crn_pattern: String,
+    /// When it was created.
+    pub created_at: i64,
+}
+
+from_row!(RoleBinding {
+    plain: [role_name, crn_pattern, created_at],
+    parsed: [organization_id, id],
+    optional: [principal_service_account_id, principal_user_id],
+});
+
+impl RoleBinding {
+    /// Who has the role; none only in a damaged row.
+    pub fn principal(&self) -> Option<Principal> {
+        let service_account = self.principal_service_account_id.clone().map(Principal::ServiceAccount);
+        service_account.or_else(|| self.principal_user_id.clone().map(Principal::User))
+    }
+
+    /// What brokers learn of it.
+    pub fn config_item(&self) -> Option<fleet::RoleBinding> {
+        Some(fleet::RoleBinding {
+            id: self.id.to_string(),
+            organization_id: self.organization_id.to_string(),
+            principal: self.principal()?.to_string(),
+            role_name: self.role_name.clone(),
+            crn_pattern: self.crn_pattern.clone(),
+        })
+    }
+}
+
+/// Stores a new role binding. `scope` is what its pattern says. Fails with `Duplicate` if the same one exists.
+pub async fn insert(transaction: &mut Transaction, binding: &RoleBinding, scope: &Scope) -> Result<(), StoreError> {
+    let (environment, cluster, service_account) = match scope {
+        Scope::Organization => (None, None, None),
+        Scope::ServiceAccount(account) => (None, None, Some(account)),
+        Scope::Environment(environment) => (Some(environment), None, None),
+        Scope::Cluster(environment, cluster) | Scope::KafkaResource(environment, cluster, _) => {
+            (Some(environment), Some(cluster), None)
+        }
+    };
+    on!(transaction, connection => {
+        sqlx::query(
+            "INSERT INTO role_bindings (organization_id, id, principal_service_account_id, principal_user_id, \
+             role_name, crn_pattern, environment_id, cluster_id, service_account_id, created_at) \
+             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)",
+        )
+        .bind(binding.organization_id.to_string()).bind(binding.id.as_str())
+        .bind(binding.principal_service_account_id.as_ref().map(ServiceAccountId::as_str))
+        .bind(binding.principal_user_id.as_ref().map(UserId::as_str))
+        .bind(binding.role_name.as_str()).bind(binding.crn_pattern.as_str())
+        .bind(environment.map(EnvironmentId::as_str)).bind(cluster.map(LogicalClusterId::as_str))
+        .bind(service_account.map(ServiceAccountId::as_str)).bind(binding.created_at)
+        .execute(connection).await.map(|_| ())
+    })?;
+    Ok(())
+}
+
+/// Every binding of an organization, for brokers that now host its first cluster.
+pub async fn of_organization(
+    transaction: &mut Transaction,
+    organization_id: OrganizationId,
+) -> Result<Vec<fleet::RoleBinding>, StoreError> {
+    let sql = format!("{SELECT} WHERE organization_id = $1 ORDER BY id");
+    let rows: Vec<RoleBinding> = on!(transaction, connection => {
+        sqlx::query_as(AssertSqlSafe(sql)).bind(organization_id.to_string()).fetch_all(connection).await
+    })?;
+    Ok(rows.iter().filter_map(RoleBinding::config_item).collect())
+}
+
+/// The physical clusters that host clusters of an organization, in the order of their ids: where its bindings are.
+pub async fn hosts(
+    transaction: &mut Transaction,
+    organization_id: OrganizationId,
+) -> Result<Vec<PhysicalClusterId>, StoreError> {
+    let rows: Vec<String> = on!(transaction, connection => {
+        sqlx::query_scalar(
+            "SELECT DISTINCT physical_cluster_id FROM logical_clusters \
+             WHERE organization_id = $1 AND physical_cluster_id IS NOT NULL ORDER BY 1",
+        )
+        .bind(organization_id.to_string()).fetch_all(connection).await
+    })?;
+    Ok(rows.into_iter().map(page::parse_column).collect::<sqlx::Result<_>>()?)
+}
+
+/// What the deletion of an object takes with it.
+pub enum Gone<'a> {
+    /// An environment.
+    Environment(&'a EnvironmentId),
+    /// A Kafka cluster.
+    Cluster(&'a LogicalClusterId),
+    /// A service account, with its roles and the roles that others have on it.
+    ServiceAccount(&'a ServiceAccountId),
+}
+
+/// Deletes the bindings that cannot outlive an object, and returns their ids.
+pub async fn delete_with(
+    transaction: &mut Transaction,
+    scope: &OrgScope,
+    gone: Gone<'_>,
+) -> Result<Vec<RoleBindingId>, StoreError> {
+    let (condition, id) = match gone {
+        Gone::Environment(id) => ("environment_id = $2", id.as_str()),
+        Gone::Cluster(id) => ("cluster_id = $2", id.as_str()),
+        Gone::ServiceAccount(id) => ("(principal_service_account_id = $2 OR service_account_id = $2)", id.as_str()),
+    };
+    let sql = format!("DELETE FROM role_bindings WHERE organization_id = $1 AND {condition} RETURNING id");
+    let rows: Vec<String> = on!(transaction, connection => {
+        sqlx::query_scalar(AssertSqlSafe(sql))
+            .bind(scope.organization_id().to_string()).bind(id).fetch_all(connection).await
+    })?;
+    Ok(rows.into_iter().map(page::parse_column).collect::<sqlx::Result<_>>()?)
+}
+
+/// One chunk of a snapshot: bindings of the organizations on a physical cluster behind an id, in order.
+pub async fn snapshot_chunk(
+    transaction: &mut Transaction,
+    physical_cluster: &PhysicalClusterId,
+    after_id: &str,
+    limit: i64,
+) -> Result<Vec<fleet::RoleBinding>, StoreError> {
+    let sql = format!(
+        "{SELECT} WHERE organization_id IN \
+         (SELECT organization_id FROM logical_clusters WHERE physical_cluster_id = $1) AND id > $2 ORDER BY id LIMIT $3"
+    );
+    let rows: Vec<RoleBinding> = on!(transaction, connection => {
+        sqlx::query_as(AssertSqlSafe(sql))
+            .bind(physical_cluster.as_str()).bind(after_id).bind(limit).fetch_all(connection).await
+    })?;
+    Ok(rows.iter().filter_map(RoleBinding::config_item).collect())
+}
