@@ -47,6 +47,8 @@ pub struct MetadataDelta {
     pub changed_partitions: Vec<ChangedPartition>,
     /// Resources whose configs changed. New topics are not listed, removed resources neither.
     pub changed_configs: Vec<ConfigResource>,
+    /// Tenants whose ACLs changed.
+    pub changed_acls: Vec<LogicalClusterId>,
     /// Brokers that registered, changed or left.
     pub changed_brokers: Vec<BrokerId>,
 }
@@ -79,6 +81,9 @@ impl MetadataDelta {
     fn add_tenant(&mut self, tenant: &LogicalClusterId, before: &TenantImage, after: &TenantImage) {
         if before.configs() != after.configs() {
             self.changed_configs.push(ConfigResource::Tenant { tenant: tenant.clone() });
+        }
+        if !Arc::ptr_eq(before.acls(), after.acls()) && before.acls() != after.acls() {
+            self.changed_acls.push(tenant.clone());
         }
         each_difference(before.topics_by_id(), after.topics_by_id(), |topic_id, old, new| match (old, new) {
             (Some(old), None) => {

@@ -4,91 +4,24 @@
 //! record touches them. [`MetadataImage::apply`] is the only way to change one, and it is all or nothing per record.
 //! Equal images hold equal metadata; empty tenants are dropped so that there is one form of nothing.
 
+mod acls;
+mod apply_error;
+
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use millstream_api::ids::LogicalClusterId;
 use uuid::Uuid;
 
+pub use acls::AclImage;
+pub use apply_error::ApplyError;
+
+use crate::acl::Acl;
 use crate::records::{BrokerId, ConfigResource, Endpoint, MetadataRecord};
 use crate::topic_name::TopicName;
 
 /// Values by config name.
 pub type ConfigValues = BTreeMap<String, String>;
-
-/// Why a record does not fit an image. The metadata controller checks records before it proposes them, so one in the
-/// log that does not apply means that the log is not what this release wrote.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum ApplyError {
-    /// The id is taken.
-    #[error("topic id {topic_id} already exists")]
-    TopicIdTaken {
-        /// The id.
-        topic_id: Uuid,
-    },
-    /// The name is taken.
-    #[error("topic name {name} already exists")]
-    TopicNameTaken {
-        /// The name.
-        name: TopicName,
-    },
-    /// There is no such topic in this tenant.
-    #[error("topic {topic_id} does not exist in {tenant}")]
-    UnknownTopic {
-        /// The tenant.
-        tenant: LogicalClusterId,
-        /// The topic.
-        topic_id: Uuid,
-    },
-    /// There is no such partition.
-    #[error("partition {partition} of topic {topic_id} does not exist")]
-    UnknownPartition {
-        /// The topic.
-        topic_id: Uuid,
-        /// The partition.
-        partition: i32,
-    },
-    /// Partitions must be added in order.
-    #[error("partition {partition} of topic {topic_id} is not the next one")]
-    PartitionOutOfOrder {
-        /// The topic.
-        topic_id: Uuid,
-        /// The partition.
-        partition: i32,
-    },
-    /// Replicas repeat, are none, or do not hold the in-sync replicas or the leader.
-    #[error("replicas of partition {partition} of topic {topic_id} contradict each other")]
-    InconsistentReplicas {
-        /// The topic.
-        topic_id: Uuid,
-        /// The partition.
-        partition: i32,
-    },
-    /// There is no such broker.
-    #[error("broker {broker_id} is not registered")]
-    UnknownBroker {
-        /// The broker.
-        broker_id: BrokerId,
-    },
-    /// The record speaks of another registration of this broker.
-    #[error("broker {broker_id} has epoch {current}, the record says {stated}")]
-    StaleBrokerEpoch {
-        /// The broker.
-        broker_id: BrokerId,
-        /// What the image has.
-        current: i64,
-        /// What the record says.
-        stated: i64,
-    },
-    /// Numbers that must not be negative, or must grow.
-    #[error("{field} must not go back to {value}")]
-    Backwards {
-        /// Which number.
-        field: &'static str,
-        /// Its refused value.
-        value: i64,
-    },
-}
 
 /// One partition.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -149,6 +82,7 @@ pub struct TenantImage {
     ids_by_name: Arc<BTreeMap<TopicName, Uuid>>,
     names_by_collision_form: Arc<BTreeMap<TopicName, TopicName>>,
     configs: Arc<ConfigValues>,
+    acls: Arc<AclImage>,
     partition_count: usize,
 }
 
@@ -188,6 +122,11 @@ impl TenantImage {
         &self.configs
     }
 
+    /// The ACLs of the logical cluster. The same pointer means the same ACLs.
+    pub fn acls(&self) -> &Arc<AclImage> {
+        &self.acls
+    }
+
     pub(crate) fn topics_by_id(&self) -> &Arc<BTreeMap<Uuid, Arc<TopicImage>>> {
         &self.topics
     }
@@ -197,7 +136,7 @@ impl TenantImage {
     }
 
     fn is_empty(&self) -> bool {
-        self.topics.is_empty() && self.configs.is_empty()
+        self.topics.is_empty() && self.configs.is_empty() && self.acls.is_empty()
     }
 }
 
@@ -243,12 +182,12 @@ impl MetadataImage {
         self.offset
     }
 
-    /// The tenant, if it has a topic or a config.
+    /// The tenant, if it has a topic, a config or an ACL.
     pub fn tenant(&self, tenant: &LogicalClusterId) -> Option<&Arc<TenantImage>> {
         self.tenants.get(tenant)
     }
 
-    /// All tenants that have a topic or a config.
+    /// All tenants that have a topic, a config or an ACL.
     pub fn tenants(&self) -> impl Iterator<Item = (&LogicalClusterId, &Arc<TenantImage>)> {
         self.tenants.iter()
     }
@@ -391,6 +330,8 @@ impl MetadataImage {
             MetadataRecord::ProducerIds { broker_id, next_producer_id } => {
                 self.take_producer_ids(*broker_id, *next_producer_id)?;
             }
+            MetadataRecord::AddAcl { tenant, acl } => self.add_acl(tenant, acl)?,
+            MetadataRecord::RemoveAcl { tenant, acl } => self.remove_acl(tenant, acl)?,
         }
         self.offset += 1;
         Ok(())
@@ -543,6 +484,28 @@ impl MetadataImage {
             return Err(ApplyError::Backwards { field: "next producer id", value: next_producer_id });
         }
         self.producer_ids = Some(ProducerIdsTaken { broker_id, next_producer_id });
+        Ok(())
+    }
+
+    fn add_acl(&mut self, tenant_id: &LogicalClusterId, acl: &Acl) -> Result<(), ApplyError> {
+        if self.tenant(tenant_id).is_some_and(|tenant| tenant.acls.contains(acl)) {
+            return Err(ApplyError::AclExists { tenant: tenant_id.clone(), name: acl.resource.name.clone() });
+        }
+        let tenant = Arc::make_mut(Arc::make_mut(&mut self.tenants).entry(tenant_id.clone()).or_default());
+        Arc::make_mut(&mut tenant.acls).add(acl);
+        Ok(())
+    }
+
+    fn remove_acl(&mut self, tenant_id: &LogicalClusterId, acl: &Acl) -> Result<(), ApplyError> {
+        if !self.tenant(tenant_id).is_some_and(|tenant| tenant.acls.contains(acl)) {
+            return Err(ApplyError::UnknownAcl { tenant: tenant_id.clone(), name: acl.resource.name.clone() });
+        }
+        let tenants = Arc::make_mut(&mut self.tenants);
+        let Some(tenant) = tenants.get_mut(tenant_id).map(Arc::make_mut) else { return Ok(()) };
+        Arc::make_mut(&mut tenant.acls).remove(acl);
+        if tenant.is_empty() {
+            tenants.remove(tenant_id);
+        }
         Ok(())
     }
 

@@ -16,6 +16,7 @@
 use millstream_api::ids::LogicalClusterId;
 use uuid::Uuid;
 
+use crate::acl::Acl;
 use crate::codec::{FieldReader, FieldWriter};
 use crate::topic_name::TopicName;
 
@@ -225,6 +226,20 @@ pub enum MetadataRecord {
         /// The first id that is still free.
         next_producer_id: i64,
     },
+    /// An ACL begins to hold.
+    AddAcl {
+        /// The tenant whose resource it is about.
+        tenant: LogicalClusterId,
+        /// The ACL.
+        acl: Acl,
+    },
+    /// An ACL ends.
+    RemoveAcl {
+        /// The tenant whose resource it is about.
+        tenant: LogicalClusterId,
+        /// The ACL.
+        acl: Acl,
+    },
 }
 
 mod kind {
@@ -237,6 +252,8 @@ mod kind {
     pub(super) const FENCE_BROKER: u8 = 7;
     pub(super) const UNREGISTER_BROKER: u8 = 8;
     pub(super) const PRODUCER_IDS: u8 = 9;
+    pub(super) const ADD_ACL: u8 = 10;
+    pub(super) const REMOVE_ACL: u8 = 11;
 }
 
 mod resource_kind {
@@ -388,6 +405,16 @@ fn encode_body(record: &MetadataRecord, writer: &mut FieldWriter<'_>) -> u8 {
             writer.signed(*next_producer_id);
             kind::PRODUCER_IDS
         }
+        MetadataRecord::AddAcl { tenant, acl } => {
+            writer.text(tenant.as_str());
+            acl.encode(writer);
+            kind::ADD_ACL
+        }
+        MetadataRecord::RemoveAcl { tenant, acl } => {
+            writer.text(tenant.as_str());
+            acl.encode(writer);
+            kind::REMOVE_ACL
+        }
     }
 }
 
@@ -445,6 +472,10 @@ fn decode_body(kind: u8, reader: &mut FieldReader<'_>) -> Result<MetadataRecord,
             broker_id: reader.int32("broker id")?,
             next_producer_id: reader.signed("next producer id")?,
         }),
+        kind::ADD_ACL => Ok(MetadataRecord::AddAcl { tenant: reader.parsed("tenant")?, acl: Acl::decode(reader)? }),
+        kind::REMOVE_ACL => {
+            Ok(MetadataRecord::RemoveAcl { tenant: reader.parsed("tenant")?, acl: Acl::decode(reader)? })
+        }
         _ => Err(DecodeError::UnknownRecord { kind, version: RECORD_VERSION }),
     }
 }

@@ -13,6 +13,7 @@
 
 use millstream_api::ids::LogicalClusterId;
 
+use crate::acl::AclFilter;
 use crate::image::{ApplyError, BrokerRegistration, ConfigValues, MetadataImage, TopicImage};
 use crate::records::{self, BrokerId, ConfigResource, DecodeError, MetadataRecord};
 
@@ -58,6 +59,9 @@ pub fn records(image: &MetadataImage) -> Vec<MetadataRecord> {
     }
     for (tenant_id, tenant) in image.tenants() {
         add_configs(&mut records, &ConfigResource::Tenant { tenant: tenant_id.clone() }, tenant.configs());
+        for acl in tenant.acls().matching(&AclFilter::everything()) {
+            records.push(MetadataRecord::AddAcl { tenant: tenant_id.clone(), acl });
+        }
         for topic in tenant.topics() {
             add_topic(&mut records, tenant_id, topic);
         }

@@ -11,7 +11,7 @@ use millstream_metadata::image::MetadataImage;
 use millstream_metadata::records::{DecodeError, MetadataRecord, decode_frame, encode_frame};
 use millstream_metadata::snapshot;
 use proptest::prelude::*;
-use support::{any_record, image_of};
+use support::{any_record, image_of, tenant};
 
 fn any_records() -> impl Strategy<Value = Vec<MetadataRecord>> {
     prop::collection::vec(any_record(), 0..120)
@@ -110,17 +110,25 @@ proptest! {
             prop_assert!(expected.insert(key(changed.after.as_ref())));
         }
         prop_assert_eq!(expected, partitions(&after));
+        for number in 0..3 {
+            let acls = |image: &MetadataImage| image.tenant(&tenant(number)).map(|tenant| tenant.acls().clone());
+            let differ = acls(&before).unwrap_or_default() != acls(&after).unwrap_or_default();
+            prop_assert_eq!(delta.changed_acls.contains(&tenant(number)), differ);
+        }
         prop_assert_eq!(delta.is_empty(), snapshot::records(&before) == snapshot::records(&after)
             || only_producer_ids_differ(&before, &after));
     }
 
     #[test]
-    fn counts_are_those_of_the_partitions(records in any_records()) {
+    fn counts_are_those_of_the_partitions_and_the_acls(records in any_records()) {
         let image = image_of(&records);
         prop_assert_eq!(image.partition_count(), partitions(&image).len());
         for (tenant, of_tenant) in image.tenants() {
             let count = partitions(&image).iter().filter(|entry| entry.0 == tenant.to_string()).count();
             prop_assert_eq!(of_tenant.partition_count(), count);
+            let acls: usize = of_tenant.acls().by_resource().map(|(_, entries)| entries.len()).sum();
+            prop_assert_eq!(of_tenant.acls().len(), acls);
+            prop_assert_eq!(of_tenant.acls().is_empty(), acls == 0);
         }
     }
 }

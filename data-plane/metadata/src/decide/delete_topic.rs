@@ -3,6 +3,7 @@
 use millstream_api::ids::LogicalClusterId;
 use uuid::Uuid;
 
+use crate::acl::AclFilter;
 use crate::decide::{Decision, TopicError};
 use crate::image::MetadataImage;
 use crate::records::{ConfigResource, MetadataRecord};
@@ -40,7 +41,7 @@ pub fn delete_topic(
     Ok(Decision { records, outcome: DeletedTopic { topic_id: topic.id, name: topic.name.clone() } })
 }
 
-/// Decides to delete at most `limit` topics of a tenant, and its configs with the last of them. The outcome says
+/// Decides to delete at most `limit` topics of a tenant, and its configs and ACLs with the last of them. The outcome says
 /// whether anything is left, so the caller repeats until nothing is.
 pub fn delete_tenant(image: &MetadataImage, tenant_id: &LogicalClusterId, limit: usize) -> Decision<bool> {
     let Some(tenant) = image.tenant(tenant_id) else {
@@ -53,12 +54,16 @@ pub fn delete_tenant(image: &MetadataImage, tenant_id: &LogicalClusterId, limit:
         .collect();
     let more_topics = tenant.topic_count() > records.len();
     if !more_topics {
+        let everything = AclFilter::everything();
         let resource = ConfigResource::Tenant { tenant: tenant_id.clone() };
         records.extend(tenant.configs().keys().map(|name| MetadataRecord::Config {
             resource: resource.clone(),
             name: name.clone(),
             value: None,
         }));
+        // No more than the plan allows, which one proposal holds.
+        let acls = tenant.acls().matching(&everything);
+        records.extend(acls.map(|acl| MetadataRecord::RemoveAcl { tenant: tenant_id.clone(), acl }));
     }
     Decision { records, outcome: more_topics }
 }

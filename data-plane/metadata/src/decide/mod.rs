@@ -10,16 +10,20 @@ use crate::records::{BrokerId, MetadataRecord};
 
 mod allocate_producer_ids;
 mod alter_configs;
+mod create_acls;
 mod create_partitions;
 mod create_topic;
+mod delete_acls;
 mod delete_topic;
 mod placement;
 mod register_broker;
 
 pub use allocate_producer_ids::{PRODUCER_ID_BLOCK, ProducerIdBlock, ProducerIdsExhausted, allocate_producer_ids};
 pub use alter_configs::{ConfigAlteration, ConfigOperation, alter_topic_configs, replace_topic_configs};
+pub use create_acls::{MAX_ACLS_PER_REQUEST, create_acls, create_all_acls};
 pub use create_partitions::{CreatePartitionsRequest, CreatedPartitions, create_partitions};
 pub use create_topic::{CreateTopicRequest, CreatedTopic, create_topic};
+pub use delete_acls::{MAX_FILTERS_PER_REQUEST, delete_acls};
 pub use delete_topic::{DeletedTopic, TopicSelector, delete_tenant, delete_topic};
 pub use register_broker::{
     BrokerError, BrokerRequest, RegisteredBroker, fence_broker, register_broker, unfence_broker, unregister_broker,

@@ -5,6 +5,11 @@
 use std::collections::BTreeMap;
 
 use millstream_api::ids::LogicalClusterId;
+use millstream_api::role::{KafkaResource, Operation};
+use millstream_metadata::acl::{
+    AccessControlEntry, Acl, AclHost, OPERATIONS, PATTERN_TYPES, PERMISSIONS, PatternType, Permission, RESOURCE_TYPES,
+    ResourcePattern, UncheckedAcl,
+};
 use millstream_metadata::decide::{CreateTopicRequest, Mode, TenantLimits};
 use millstream_metadata::image::MetadataImage;
 use millstream_metadata::records::{BrokerId, ConfigResource, Endpoint, MetadataRecord};
@@ -66,6 +71,55 @@ fn any_brokers() -> impl Strategy<Value = Vec<BrokerId>> {
     prop::collection::vec(0i32..4, 0..4)
 }
 
+/// Any ACL, over so few names that filters often match and removals often hit.
+pub fn any_acl() -> impl Strategy<Value = Acl> {
+    let name = prop_oneof![Just("*".to_owned()), "[ab]{1,3}"];
+    let principal = prop::sample::select(vec!["User:*", "User:sa-a", "User:sa-b", "User:u-a"]);
+    let host = prop::sample::select(vec!["*", "10.0.0.1", "fe80::1"]);
+    let codes = (
+        prop::sample::select(RESOURCE_TYPES),
+        prop::sample::select(PATTERN_TYPES),
+        prop::sample::select(OPERATIONS),
+        prop::sample::select(PERMISSIONS),
+    );
+    (codes, name, principal, host).prop_map(
+        |((resource_type, pattern_type, operation, permission), name, principal, host)| {
+            let is_cluster = resource_type.name == "CLUSTER";
+            let unchecked = UncheckedAcl {
+                resource_type: resource_type.code,
+                resource_name: if is_cluster { "kafka-cluster" } else { &name },
+                pattern_type: pattern_type.code,
+                principal,
+                host,
+                operation: operation.code,
+                permission: permission.code,
+            };
+            unchecked.check().unwrap()
+        },
+    )
+}
+
+/// An ACL by which `principal` may or may not read topics of this name.
+pub fn read_acl(pattern_type: PatternType, name: &str, principal: &str, permission: Permission) -> Acl {
+    Acl {
+        resource: ResourcePattern { resource_type: KafkaResource::Topic, pattern_type, name: name.to_owned() },
+        entry: AccessControlEntry {
+            principal: principal.parse().unwrap(),
+            host: AclHost::Anywhere,
+            operation: Operation::Read,
+            permission,
+        },
+    }
+}
+
+/// One of very few ACLs, so that sequences add and remove the same one.
+fn one_of_few_acls() -> impl Strategy<Value = Acl> {
+    let pattern_types = vec![PatternType::Literal, PatternType::Prefixed];
+    let permissions = vec![Permission::Allow, Permission::Deny];
+    (prop::sample::select(pattern_types), prop::sample::select(permissions))
+        .prop_map(|(pattern_type, permission)| read_acl(pattern_type, "a", "User:sa-a", permission))
+}
+
 fn any_value() -> impl Strategy<Value = Option<String>> {
     prop::option::of("[ -~]{0,20}")
 }
@@ -122,6 +176,9 @@ pub fn any_record() -> impl Strategy<Value = MetadataRecord> {
         1 => (0i32..4, 0i64..5_000).prop_map(|(broker_id, next_producer_id)| {
             MetadataRecord::ProducerIds { broker_id, next_producer_id }
         }),
+        3 => (any_tenant(), one_of_few_acls()).prop_map(|(tenant, acl)| MetadataRecord::AddAcl { tenant, acl }),
+        2 => (any_tenant(), any_acl()).prop_map(|(tenant, acl)| MetadataRecord::AddAcl { tenant, acl }),
+        2 => (any_tenant(), one_of_few_acls()).prop_map(|(tenant, acl)| MetadataRecord::RemoveAcl { tenant, acl }),
     ]
 }
 
