@@ -9,6 +9,7 @@ use serde_path_to_error::{Path, Segment};
 use tokio::time::timeout;
 
 use super::error::ApiError;
+use super::objects;
 
 /// Bytes of a body at most.
 pub const MAX_BODY_BYTES: usize = 256 * 1024;
@@ -72,14 +73,19 @@ pub fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, ApiError> {
     if first != Some(&b'{') {
         return Err(ApiError::bad_request("the body must be a JSON object").at(""));
     }
+    // What is not JSON at all is left to the parser, which knows the place.
+    if let Ok(body) = serde_json::from_slice(bytes) {
+        objects::check::<T>(body).map_err(|error| refusal(&error))?;
+    }
     let mut deserializer = serde_json::Deserializer::from_slice(bytes);
-    let value = serde_path_to_error::deserialize(&mut deserializer).map_err(|error| {
-        let message = error.inner().to_string();
-        let pointer = pointer_to(error.path(), &message);
-        ApiError::bad_request(shorten(&message)).at(pointer)
-    })?;
+    let value = serde_path_to_error::deserialize(&mut deserializer).map_err(|error| refusal(&error))?;
     deserializer.end().map_err(|error| ApiError::bad_request(shorten(&error.to_string())).at(""))?;
     Ok(value)
+}
+
+fn refusal(error: &serde_path_to_error::Error<serde_json::Error>) -> ApiError {
+    let message = error.inner().to_string();
+    ApiError::bad_request(shorten(&message)).at(pointer_to(error.path(), &message))
 }
 
 /// Refuses deep nesting without recursion, so that no input reaches the end of the stack.
@@ -154,6 +160,11 @@ mod tests {
         let wrong_kind = r#"{"spec":{"display_name":"a","availability":"LOW","cloud":"AWS","region":"r",
             "config":{"kind":"Huge"},"environment":{"id":"env-a"}}}"#;
         assert_eq!(pointer(wrong_kind), "/spec/config/kind");
+        assert_eq!(pointer(r#"{"spec":["a"]}"#), "/spec");
+        assert_eq!(pointer(r#"{"spec":[null,null,null,null,null,null]}"#), "/spec");
+        let list = r#"{"spec":{"display_name":"a","availability":"LOW","cloud":"AWS","region":"r",
+            "config":{"kind":"Basic"},"environment":["env-a"]}}"#;
+        assert_eq!(pointer(list), "/spec/environment");
         assert_eq!(pointer("{"), "");
         assert_eq!(pointer(""), "");
         assert_eq!(pointer("[1"), "");

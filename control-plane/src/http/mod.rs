@@ -14,6 +14,7 @@ pub mod health;
 pub mod idempotency;
 pub mod kafka;
 pub mod lists;
+pub mod objects;
 pub mod openapi;
 pub mod organizations;
 pub mod parameters;

@@ -37,6 +37,7 @@ on_both_engines! {
             ("POST /iam/v2/api-keys", r#"{"spec":{}}"#, "/spec/owner"),
             ("POST /iam/v2/api-keys", r#"{"spec":{"owner":{}}}"#, "/spec/owner/id"),
             ("POST /iam/v2/api-keys", r#"{"spec":{"owner":{"id":1}}}"#, "/spec/owner/id"),
+            ("POST /iam/v2/api-keys", r#"{"spec":[{"id":"sa-a"}]}"#, "/spec"),
             ("POST /cmk/v2/clusters", r#"{"spec":{"display_name":"a"}}"#, "/spec/availability"),
         ];
         for (operation, body, pointer) in text {
