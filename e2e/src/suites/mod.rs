@@ -14,6 +14,7 @@ mod kcat;
 mod python;
 mod readme;
 mod sasl_proxy;
+mod schemathesis;
 mod terraform_contract;
 mod tweets;
 mod wire;
@@ -31,6 +32,7 @@ pub struct Suite {
 pub const SUITES: &[Suite] = &[
     readme::SUITE,
     terraform_contract::SUITE,
+    schemathesis::SUITE,
     tweets::SUITE,
     wire::SUITE,
     java::SUITE,

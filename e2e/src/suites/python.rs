@@ -33,11 +33,16 @@ fn run(context: &Context, name: &str, script: &str) -> Result<Outcome> {
     context.run_suite_program(name, &mut command, Duration::from_secs(600))
 }
 
-/// Makes the virtual environment once for each list of requirements; returns its interpreter.
+/// The interpreter with the clients of the Python suites.
 pub(super) fn virtual_environment(context: &Context) -> Result<PathBuf> {
-    let requirements = context.e2e_dir("python").join("requirements.txt");
+    virtual_environment_for(context, "python")
+}
+
+/// Makes the virtual environment of a folder once for each of its lists of requirements; returns its interpreter.
+pub(super) fn virtual_environment_for(context: &Context, folder: &str) -> Result<PathBuf> {
+    let requirements = context.e2e_dir(folder).join("requirements.txt");
     let wanted = std::fs::read_to_string(&requirements)?;
-    let directory = context.cache_dir.join("python");
+    let directory = context.cache_dir.join(folder);
     let (python, installed) = (directory.join("bin/python"), directory.join("installed.txt"));
     if !python.is_file() || !std::fs::read_to_string(&installed).is_ok_and(|text| text == wanted) {
         let limit = Duration::from_secs(600);

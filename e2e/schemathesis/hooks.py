@@ -1,0 +1,77 @@
+"""Gives the cases of schemathesis ids of objects that exist and names that are free, so that they reach more than the refusals, and keeps
+what all of them need from being deleted.
+
+Loaded by schemathesis through SCHEMATHESIS_HOOKS.
+"""
+import itertools
+
+import schemathesis
+
+from service import KEY, Objects
+
+objects = Objects()
+turn = itertools.count()
+
+NOBODY = "AAAAAAAAAAAAAAAA"
+
+# What `{id}` means, by the beginning of the path.
+KINDS = {
+    "/org/v2/organizations/": "organization",
+    "/org/v2/environments/": "environment",
+    "/iam/v2/service-accounts/": "service-account",
+    "/iam/v2/api-keys/": "api-key",
+    "/cmk/v2/clusters/": "cluster",
+}
+# What a reference in a body means, by its field.
+REFERENCES = {"environment": "environment", "owner": "service-account", "resource": "cluster", "cluster": "cluster"}
+
+
+@schemathesis.hook
+def before_call(context, case, kwargs):
+    protect_what_stays(case)
+    # Every other case keeps its invented ids: most of them exist nowhere.
+    if next(turn) % 2 == 0 or not is_positive(case):
+        return
+    put_id_into_path(case)
+    if "environment" in case.query:
+        case.query["environment"] = objects.keep("environment")
+    if isinstance(case.body, dict):
+        put_ids_into_references(case.body)
+        if case.method.upper() == "POST":
+            put_free_name(case.body)
+            put_free_name(case.body.get("spec"))
+
+
+def is_positive(case):
+    return case.meta is None or case.meta.generation.mode.is_positive
+
+
+def protect_what_stays(case):
+    """schemathesis remembers the ids that it saw in answers."""
+    if case.method.upper() == "DELETE" or KEY in case.path_parameters.values() and case.method.upper() not in ("GET", "HEAD"):
+        stays = {KEY, *objects.kept.values()}
+        case.path_parameters = {name: NOBODY if value in stays else value for name, value in case.path_parameters.items()}
+
+
+def put_id_into_path(case):
+    kind = next((kind for start, kind in KINDS.items() if case.path.startswith(start)), None)
+    if kind is None or "id" not in case.path_parameters:
+        return
+    id = objects.new(kind) if case.method.upper() == "DELETE" else objects.keep(kind)
+    if id is not None:
+        case.path_parameters = {**case.path_parameters, "id": id}
+
+
+def put_ids_into_references(value):
+    for field, kind in REFERENCES.items():
+        inner = value.get(field)
+        if isinstance(inner, dict) and isinstance(inner.get("id"), str):
+            inner["id"] = objects.keep(kind) or inner["id"]
+    for inner in value.values():
+        if isinstance(inner, dict):
+            put_ids_into_references(inner)
+
+
+def put_free_name(value):
+    if isinstance(value, dict) and isinstance(value.get("display_name"), str):
+        value["display_name"] = objects.name("made-up")
