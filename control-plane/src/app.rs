@@ -1,13 +1,16 @@
 //! What the parts of one control-plane replica share. It only holds them: behaviour lives in the parts.
 
+use std::sync::Arc;
+
 use millstream_api::ids::PhysicalClusterId;
-use tokio::sync::Notify;
+use tokio::sync::{Notify, Semaphore};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::domain::timestamp::Clock;
 use crate::fleet::forwarders::Forwarders;
 use crate::fleet::propagation::Propagation;
+use crate::http::rate_limit::RateLimits;
 use crate::secrets::InstallationSecrets;
 use crate::store::Database;
 
@@ -31,6 +34,10 @@ pub struct App {
     pub propagation: Propagation,
     /// Streams on which brokers take HTTP requests.
     pub forwarders: Forwarders,
+    /// How many requests each caller has left.
+    pub rate_limits: RateLimits,
+    /// Permits of requests that may change something.
+    pub changes_in_progress: Arc<Semaphore>,
     /// Wakes the background task.
     pub driver_wake: Notify,
     /// Cancelled when this replica stops.

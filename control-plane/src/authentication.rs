@@ -8,6 +8,7 @@ use base64::engine::general_purpose::STANDARD;
 use millstream_api::ids::{ApiKeyId, OrganizationId, Principal};
 
 use crate::domain::api_key::KeyScope;
+use crate::domain::token_bucket::Charge;
 use crate::secrets::InstallationSecrets;
 use crate::store::error::StoreError;
 use crate::store::{Database, api_keys};
@@ -35,6 +36,8 @@ pub struct Authenticated {
     pub scope: OrgScope,
     /// Owner of the key.
     pub principal: Principal,
+    /// Id of what was presented. Not secret.
+    pub credential_id: String,
     /// What the key opens.
     pub key_scope: KeyScope,
 }
@@ -48,6 +51,9 @@ pub enum AuthenticationError {
     /// Credentials of no key.
     #[error("invalid API key: the key does not exist or the secret is wrong")]
     Invalid,
+    /// Too many requests with these credentials, or from an address without valid ones.
+    #[error("too many requests: try again shortly")]
+    TooManyRequests(Charge),
     /// The database failed.
     #[error("credentials could not be checked")]
     Store(#[from] StoreError),
@@ -71,6 +77,7 @@ pub async fn authenticate(
     Ok(Authenticated {
         scope: OrgScope { organization_id: credential.organization_id },
         principal: credential.owner,
+        credential_id: id.to_string(),
         key_scope: credential.scope,
     })
 }

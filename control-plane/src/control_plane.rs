@@ -17,6 +17,7 @@ use crate::domain::names;
 use crate::domain::timestamp::Clock;
 use crate::fleet::forwarders::Forwarders;
 use crate::fleet::propagation::Propagation;
+use crate::http::rate_limit::{RateLimits, RequestRates};
 use crate::random::{self, RandomError};
 use crate::secrets::{InstallationSecrets, SecretsError, SecretsSource, same_secret};
 use crate::server::{Protocols, serve, tls_acceptor};
@@ -38,6 +39,8 @@ pub struct Config {
     pub agent_token: String,
     /// Where the installation's root secret comes from.
     pub secrets: SecretsSource,
+    /// How many requests a caller may send.
+    pub request_rates: RequestRates,
     /// Certificate and key of both listeners; none for plain text.
     pub tls: Option<Arc<rustls::ServerConfig>>,
 }
@@ -126,6 +129,8 @@ impl ControlPlane {
             public_url: config.public_url.trim_end_matches('/').to_owned(),
             propagation: Propagation::default(),
             forwarders: Forwarders::default(),
+            rate_limits: RateLimits::new(config.request_rates),
+            changes_in_progress: http::detach::permits(),
             driver_wake: tokio::sync::Notify::new(),
             shutdown: CancellationToken::new(),
             tasks: TaskTracker::new(),

@@ -17,6 +17,8 @@ mod store;
 mod tasks;
 
 pub use control_plane::{BootstrapError, Bootstrapped, Config, ControlPlane, StartError};
+pub use domain::token_bucket::Rate;
+pub use http::rate_limit::RequestRates;
 pub use http::router::openapi_document;
 pub use secrets::{SECRET_BYTES, SecretsError, SecretsSource};
 pub use store::{DatabaseUrl, OpenDatabaseError};

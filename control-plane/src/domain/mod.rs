@@ -7,3 +7,4 @@ pub mod names;
 pub mod page;
 pub mod placement;
 pub mod timestamp;
+pub mod token_bucket;

@@ -6,13 +6,13 @@
 use std::sync::Arc;
 
 use axum::extract::FromRequestParts;
-use axum::http::header::AUTHORIZATION;
 use axum::http::request::Parts;
 use millstream_api::ids::Principal;
 
+use super::credentials::authenticate;
 use super::error::ApiError;
 use crate::app::App;
-use crate::authentication::{AuthenticationError, OrgScope, authenticate};
+use crate::authentication::{AuthenticationError, OrgScope};
 use crate::domain::api_key::KeyScope;
 
 /// An authenticated caller of the control plane.
@@ -27,8 +27,7 @@ impl FromRequestParts<Arc<App>> for Caller {
     type Rejection = ApiError;
 
     async fn from_request_parts(parts: &mut Parts, app: &Arc<App>) -> Result<Self, ApiError> {
-        let authorization = parts.headers.get(AUTHORIZATION).and_then(|value| value.to_str().ok());
-        let authenticated = authenticate(&app.database, &app.secrets, authorization).await?;
+        let authenticated = authenticate(app, parts).await?;
         match authenticated.key_scope {
             KeyScope::Cloud => Ok(Self { scope: authenticated.scope, principal: authenticated.principal }),
             KeyScope::Kafka(_) => Err(AuthenticationError::Invalid.into()),

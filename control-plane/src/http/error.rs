@@ -2,10 +2,11 @@
 
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use millstream_api::rest::errors::{ErrorBody, ErrorItem, ErrorSource};
+use millstream_api::rest::errors::{ErrorBody, ErrorItem, ErrorSource, KafkaErrorBody};
 use tracing::error;
 
 use crate::authentication::AuthenticationError;
+use crate::domain::token_bucket::Charge;
 use crate::random::RandomError;
 use crate::store::error::StoreError;
 
@@ -18,6 +19,22 @@ pub struct ApiError {
     detail: String,
     source: ErrorSource,
     retry_after_seconds: Option<u32>,
+}
+
+/// How a group of paths writes its errors.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ErrorForm {
+    /// A list of errors.
+    ControlPlane,
+    /// One code and a message.
+    Kafka,
+}
+
+impl ErrorForm {
+    /// The form of a path.
+    pub fn of_path(path: &str) -> Self {
+        if path.starts_with("/kafka/v3/") { Self::Kafka } else { Self::ControlPlane }
+    }
 }
 
 impl ApiError {
@@ -78,6 +95,15 @@ impl ApiError {
         Self::new(StatusCode::UNPROCESSABLE_ENTITY, "invalid_configuration", "Unprocessable Entity", detail)
     }
 
+    /// 429: the caller's bucket is empty.
+    pub fn too_many_requests(charge: Option<Charge>) -> Self {
+        let seconds = charge.map_or(1, |charge| charge.retry_after_seconds);
+        let detail = format!("too many requests: try again in {seconds} seconds");
+        let mut error = Self::new(StatusCode::TOO_MANY_REQUESTS, "rate_limit_exceeded", "Too Many Requests", detail);
+        error.retry_after_seconds = Some(seconds);
+        error
+    }
+
     /// 500: a bug, or a damaged database. Nothing was stored.
     pub fn internal() -> Self {
         let detail = "the service failed to handle the request: give the request id to its operator";
@@ -106,16 +132,15 @@ impl ApiError {
     }
 
     /// The answer with the id of its request.
-    pub fn render(&self, request_id: &str) -> Response {
-        let item = ErrorItem {
-            id: request_id.to_owned(),
-            status: self.status.as_u16().to_string(),
-            code: self.code.to_owned(),
-            title: self.title.to_owned(),
-            detail: self.detail.clone(),
-            source: self.source.clone(),
+    pub fn render(&self, form: ErrorForm, request_id: &str) -> Response {
+        let mut response = match form {
+            ErrorForm::ControlPlane => (self.status, axum::Json(self.body(request_id))).into_response(),
+            ErrorForm::Kafka => {
+                let error_code = u32::from(self.status.as_u16());
+                let body = KafkaErrorBody { error_code, message: self.detail.clone() };
+                (self.status, axum::Json(body)).into_response()
+            }
         };
-        let mut response = (self.status, axum::Json(ErrorBody { errors: vec![item] })).into_response();
         if self.status == StatusCode::UNAUTHORIZED {
             let challenge = HeaderValue::from_static(
                 "Basic realm=\"millstream\", error=\"invalid_key\", error_description=\"invalid API key\"",
@@ -126,6 +151,18 @@ impl ApiError {
             response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(seconds));
         }
         response
+    }
+
+    fn body(&self, request_id: &str) -> ErrorBody {
+        let item = ErrorItem {
+            id: request_id.to_owned(),
+            status: self.status.as_u16().to_string(),
+            code: self.code.to_owned(),
+            title: self.title.to_owned(),
+            detail: self.detail.clone(),
+            source: self.source.clone(),
+        };
+        ErrorBody { errors: vec![item] }
     }
 }
 
@@ -160,6 +197,7 @@ impl From<AuthenticationError> for ApiError {
             // The words "invalid API key" tell a client in wide use that the resource is not gone.
             AuthenticationError::Missing => Self::unauthenticated(format!("invalid API key: {error}")),
             AuthenticationError::Invalid => Self::unauthenticated(error.to_string()),
+            AuthenticationError::TooManyRequests(charge) => Self::too_many_requests(Some(charge)),
             AuthenticationError::Store(error) => error.into(),
         }
     }

@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use axum::Json;
 use axum::extract::{Request, State};
-use axum::http::header::{AUTHORIZATION, CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE};
+use axum::http::header::{CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE};
 use axum::http::{HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
 use millstream_api::fleet::{ForwardedRequest, HttpAnswer, MAX_FORWARDED_BODY_BYTES};
@@ -16,8 +16,10 @@ use millstream_api::rest::errors::KafkaErrorBody;
 use tracing::error;
 
 use super::body::{ReadBodyError, read};
+use super::credentials::authenticate;
+use super::error::ApiError;
 use crate::app::App;
-use crate::authentication::{Authenticated, AuthenticationError, authenticate};
+use crate::authentication::{Authenticated, AuthenticationError};
 use crate::domain::api_key::KeyScope;
 use crate::fleet::forwarders::ForwardError;
 use crate::store::error::StoreError;
@@ -38,8 +40,7 @@ pub async fn handle(State(app): State<Arc<App>>, request: Request) -> Response {
 
 async fn forward(app: &App, request: Request) -> Result<Response, KafkaError> {
     let (parts, body) = request.into_parts();
-    let authorization = parts.headers.get(AUTHORIZATION).and_then(|value| value.to_str().ok());
-    let caller = authenticate(&app.database, &app.secrets, authorization).await?;
+    let caller = authenticate(app, &parts).await?;
     let named = cluster_in_path(parts.uri.path());
     let (cluster, physical_cluster) = find_cluster(app, &caller, named).await?;
 
@@ -129,6 +130,9 @@ impl KafkaError {
             Self::Authentication(AuthenticationError::Store(error)) | Self::Store(error) => {
                 error!(error = &error as &dyn std::error::Error, "the database failed");
                 answer(StatusCode::SERVICE_UNAVAILABLE, 50003, "the service is not available: try again shortly")
+            }
+            Self::Authentication(AuthenticationError::TooManyRequests(charge)) => {
+                ApiError::too_many_requests(Some(charge)).into_response()
             }
             Self::Authentication(_) => {
                 let mut response =

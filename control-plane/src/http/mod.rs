@@ -1,13 +1,16 @@
 //! The public HTTP listener: one file per endpoint, one list of routes.
 //!
-//! Promises: each answer carries `X-Request-Id`; each error has the error form of its group; an id of another
+//! Promises: each answer carries `X-Request-Id` and what is left of the caller's rate; each error has the error form of its group; an id of another
 //! organization is answered exactly like an id that does not exist. Never answers 5xx after something was stored.
 
 pub mod answers;
 pub mod api_keys;
 pub mod body;
+pub mod call;
 pub mod caller;
 pub mod clusters;
+pub mod credentials;
+pub mod detach;
 pub mod environments;
 pub mod error;
 pub mod health;
@@ -19,6 +22,7 @@ pub mod openapi;
 pub mod organizations;
 pub mod parameters;
 pub mod path;
+pub mod rate_limit;
 pub mod request_id;
 pub mod router;
 pub mod service_accounts;

@@ -2,14 +2,17 @@
 
 use std::sync::Arc;
 
-use axum::middleware::from_fn;
+use axum::middleware::{from_fn, from_fn_with_state};
 use axum::routing::{any, get};
 use tower_http::catch_panic::CatchPanicLayer;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use super::error::ApiError;
-use super::{api_keys, clusters, environments, health, kafka, openapi, organizations, request_id, service_accounts};
+use super::{
+    api_keys, clusters, detach, environments, health, kafka, openapi, organizations, rate_limit, request_id,
+    service_accounts,
+};
 use crate::app::App;
 
 /// The operations of the control plane.
@@ -47,6 +50,8 @@ pub fn router(app: &Arc<App>) -> axum::Router {
         .fallback(|| async { ApiError::unknown_path() })
         .method_not_allowed_fallback(|| async { ApiError::unknown_method() })
         .layer(CatchPanicLayer::custom(|_| axum::response::IntoResponse::into_response(ApiError::internal())))
+        .layer(from_fn_with_state(Arc::clone(app), detach::layer))
+        .layer(from_fn_with_state(Arc::clone(app), rate_limit::layer))
         .layer(from_fn(request_id::layer))
         .with_state(Arc::clone(app))
 }

@@ -18,6 +18,7 @@ mod lists;
 mod malformed;
 mod openapi;
 mod races;
+mod rate_limits;
 mod replicas;
 mod role_bindings;
 mod service_accounts;

@@ -3,7 +3,9 @@
 use std::net::TcpListener;
 use std::sync::Arc;
 
-use millstream_control_plane::{Config, ControlPlane, DatabaseUrl, OpenDatabaseError, SecretsSource, StartError};
+use millstream_control_plane::{
+    Config, ControlPlane, DatabaseUrl, OpenDatabaseError, RequestRates, SecretsSource, StartError,
+};
 use sqlx::Executor as _;
 
 use crate::fixture::installation::start_replica;
@@ -110,6 +112,7 @@ async fn both_listeners_speak_tls() {
         public_url: public_url.clone(),
         agent_token: "agent".into(),
         secrets: SecretsSource::Bytes([1; 32]),
+        request_rates: RequestRates::default(),
         tls: Some(Arc::new(tls)),
     })
     .await
@@ -137,6 +140,7 @@ async fn an_empty_agent_token_is_refused() {
         public_url: "http://localhost".into(),
         agent_token: String::new(),
         secrets: SecretsSource::Bytes([1; 32]),
+        request_rates: RequestRates::default(),
         tls: None,
     })
     .await;
