@@ -38,6 +38,9 @@ pub struct ClusterSpec {
     pub region: String,
     /// Kind of cluster.
     pub config: ClusterConfig,
+    /// Whether it can be deleted only after this is switched off. Only Dedicated clusters have it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub deletion_protection: Option<bool>,
     /// The environment it lives in.
     pub environment: ObjectReference,
     /// `host:port` that Kafka clients bootstrap from. Absent until known.
@@ -48,11 +51,24 @@ pub struct ClusterSpec {
     pub http_endpoint: Option<String>,
 }
 
-/// Kind of cluster.
+/// Kind and size of a cluster.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct ClusterConfig {
     /// Basic, Standard, Enterprise, Freight or Dedicated.
     pub kind: ClusterKind,
+    /// Capacity of a Dedicated cluster, in CKUs. Required there, and only there.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cku: Option<u32>,
+    /// The most eCKUs that a cluster of another kind may use. Left out, it may use what its kind allows.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub max_ecku: Option<u32>,
+}
+
+impl ClusterConfig {
+    /// A kind without a size.
+    pub fn of_kind(kind: ClusterKind) -> Self {
+        Self { kind, cku: None, max_ecku: None }
+    }
 }
 
 /// The kinds of clusters.
@@ -97,6 +113,13 @@ pub enum Availability {
     High,
 }
 
+impl Availability {
+    /// Whether the cluster spans zones.
+    pub fn is_multi_zone(self) -> bool {
+        matches!(self, Self::MultiZone | Self::High)
+    }
+}
+
 /// Cloud providers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "SCREAMING_SNAKE_CASE")]
@@ -114,6 +137,9 @@ pub enum Cloud {
 pub struct ClusterStatus {
     /// PROVISIONING until every live broker knows the cluster, then PROVISIONED.
     pub phase: ClusterPhase,
+    /// The CKUs that a Dedicated cluster has now. Differs from `spec.config.cku` while its size changes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cku: Option<u32>,
 }
 
 /// The phases of a cluster.
@@ -148,6 +174,9 @@ pub struct CreateClusterSpec {
     pub region: String,
     /// Kind of cluster.
     pub config: ClusterConfig,
+    /// Whether it can be deleted only after this is switched off. Only Dedicated clusters can have it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub deletion_protection: Option<bool>,
     /// The environment it shall live in.
     pub environment: ReferenceInput,
 }
@@ -174,9 +203,12 @@ pub struct UpdateClusterSpec {
     /// Cannot be changed: accepted only with its present value.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub region: Option<String>,
-    /// New kind.
+    /// New kind or size.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub config: Option<ClusterConfig>,
+    /// Whether it can be deleted only after this is switched off. Only Dedicated clusters can have it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub deletion_protection: Option<bool>,
     /// The environment of the cluster. Required here unless the query parameter `environment` names it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub environment: Option<ReferenceInput>,

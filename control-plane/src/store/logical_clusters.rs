@@ -11,8 +11,8 @@ use crate::authentication::OrgScope;
 use crate::domain::page::PageRequest;
 use crate::domain::timestamp::Timestamp;
 
-const SELECT: &str = "SELECT id, environment_id, display_name, availability, cloud, region, kind, phase, \
-    physical_cluster_id, created_at, updated_at, COALESCE((SELECT kafka_bootstrap_endpoint FROM physical_clusters \
+const SELECT: &str = "SELECT id, environment_id, display_name, availability, cloud, region, kind, units, \
+    observed_units, deletion_protection, phase, physical_cluster_id, created_at, updated_at, COALESCE((SELECT kafka_bootstrap_endpoint FROM physical_clusters \
     WHERE physical_clusters.id = logical_clusters.physical_cluster_id), '') AS kafka_bootstrap_endpoint \
     FROM logical_clusters";
 
@@ -35,6 +35,12 @@ pub struct LogicalCluster {
     pub region: String,
     /// As in JSON.
     pub kind: String,
+    /// CKUs of a Dedicated cluster, the most eCKUs of the others; 0 for as many as the plan allows.
+    pub units: i64,
+    /// The CKUs that a Dedicated cluster has at the moment.
+    pub observed_units: i64,
+    /// Whether it can be deleted only after this is switched off.
+    pub deletion_protection: bool,
     /// As in JSON.
     pub phase: String,
     /// Where it is; none until a physical cluster exists.
@@ -48,7 +54,20 @@ pub struct LogicalCluster {
 }
 
 from_row!(LogicalCluster {
-    plain: [display_name, availability, cloud, region, kind, phase, kafka_bootstrap_endpoint, created_at, updated_at],
+    plain: [
+        display_name,
+        availability,
+        cloud,
+        region,
+        kind,
+        units,
+        observed_units,
+        deletion_protection,
+        phase,
+        kafka_bootstrap_endpoint,
+        created_at,
+        updated_at,
+    ],
     parsed: [id, environment_id],
     optional: [physical_cluster_id],
 });
@@ -61,7 +80,7 @@ impl LogicalCluster {
             organization_id: organization_id.to_string(),
             environment_id: self.environment_id.to_string(),
             kind: self.kind.clone(),
-            units: 0,
+            units: to_units(self.units),
         }
     }
 }
@@ -76,6 +95,8 @@ pub struct Pending {
     pub environment_id: EnvironmentId,
     /// As in JSON.
     pub kind: String,
+    /// CKUs of a Dedicated cluster, the most eCKUs of the others; 0 for as many as the plan allows.
+    pub units: i64,
     /// As in JSON.
     pub cloud: String,
     /// As in JSON.
@@ -89,12 +110,12 @@ pub struct Pending {
 }
 
 from_row!(Pending {
-    plain: [kind, cloud, region, revision, kafka_bootstrap_endpoint],
+    plain: [kind, units, cloud, region, revision, kafka_bootstrap_endpoint],
     parsed: [id, organization_id, environment_id],
     optional: [physical_cluster_id],
 });
 
-const SELECT_PENDING: &str = "SELECT id, organization_id, environment_id, kind, cloud, region, revision, \
+const SELECT_PENDING: &str = "SELECT id, organization_id, environment_id, kind, units, cloud, region, revision, \
     physical_cluster_id, COALESCE((SELECT kafka_bootstrap_endpoint FROM physical_clusters \
     WHERE physical_clusters.id = logical_clusters.physical_cluster_id), '') AS kafka_bootstrap_endpoint \
     FROM logical_clusters WHERE phase = 'PROVISIONING'";
@@ -107,7 +128,7 @@ impl Pending {
             organization_id: self.organization_id.to_string(),
             environment_id: self.environment_id.to_string(),
             kind: self.kind.clone(),
-            units: 0,
+            units: to_units(self.units),
         }
     }
 }
@@ -122,12 +143,14 @@ pub async fn insert(
     on!(transaction, connection => {
         sqlx::query(
             "INSERT INTO logical_clusters (organization_id, id, environment_id, display_name, availability, cloud, \
-             region, kind, phase, physical_cluster_id, revision, created_at, updated_at) \
-             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)",
+             region, kind, units, observed_units, deletion_protection, phase, physical_cluster_id, revision, \
+             created_at, updated_at) \
+             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16)",
         )
         .bind(scope.organization_id().to_string()).bind(cluster.id.as_str()).bind(cluster.environment_id.as_str())
         .bind(cluster.display_name.as_str()).bind(cluster.availability.as_str()).bind(cluster.cloud.as_str())
-        .bind(cluster.region.as_str()).bind(cluster.kind.as_str()).bind(cluster.phase.as_str())
+        .bind(cluster.region.as_str()).bind(cluster.kind.as_str()).bind(cluster.units)
+        .bind(cluster.observed_units).bind(cluster.deletion_protection).bind(cluster.phase.as_str())
         .bind(cluster.physical_cluster_id.as_ref().map(PhysicalClusterId::as_str)).bind(to_signed(revision))
         .bind(cluster.created_at).bind(cluster.updated_at)
         .execute(connection).await.map(|_| ())
@@ -211,19 +234,19 @@ pub async fn count_in_environment(
     Ok(total)
 }
 
-/// Gives a logical cluster another name.
-pub async fn rename(
+/// Stores what can change of a logical cluster.
+pub async fn update(
     transaction: &mut Transaction,
     scope: &OrgScope,
-    id: &LogicalClusterId,
-    display_name: &str,
-    now: Timestamp,
+    cluster: &LogicalCluster,
 ) -> Result<(), StoreError> {
     on!(transaction, connection => {
         sqlx::query(
-            "UPDATE logical_clusters SET display_name = $3, updated_at = $4 WHERE organization_id = $1 AND id = $2",
+            "UPDATE logical_clusters SET display_name = $3, kind = $4, units = $5, deletion_protection = $6, \
+             updated_at = $7 WHERE organization_id = $1 AND id = $2",
         )
-        .bind(scope.organization_id().to_string()).bind(id.as_str()).bind(display_name).bind(now.0)
+        .bind(scope.organization_id().to_string()).bind(cluster.id.as_str()).bind(cluster.display_name.as_str())
+        .bind(cluster.kind.as_str()).bind(cluster.units).bind(cluster.deletion_protection).bind(cluster.updated_at)
         .execute(connection).await.map(|_| ())
     })?;
     Ok(())
@@ -295,23 +318,27 @@ pub async fn snapshot_chunk(
     after_id: &str,
     limit: i64,
 ) -> Result<Vec<fleet::LogicalCluster>, StoreError> {
-    let rows: Vec<(String, String, String, String)> = on!(transaction, connection => {
+    let rows: Vec<(String, String, String, String, i64)> = on!(transaction, connection => {
         sqlx::query_as(
-            "SELECT id, organization_id, environment_id, kind FROM logical_clusters \
+            "SELECT id, organization_id, environment_id, kind, units FROM logical_clusters \
              WHERE physical_cluster_id = $1 AND id > $2 ORDER BY id LIMIT $3",
         )
         .bind(physical_cluster.as_str()).bind(after_id).bind(limit).fetch_all(connection).await
     })?;
-    let items = rows.into_iter().map(|(id, organization_id, environment_id, kind)| fleet::LogicalCluster {
+    let items = rows.into_iter().map(|(id, organization_id, environment_id, kind, units)| fleet::LogicalCluster {
         id,
         organization_id,
         environment_id,
         kind,
-        units: 0,
+        units: to_units(units),
     });
     Ok(items.collect())
 }
 
 fn to_signed(revision: u64) -> i64 {
     i64::try_from(revision).unwrap_or(i64::MAX)
+}
+
+fn to_units(units: i64) -> u32 {
+    u32::try_from(units).unwrap_or(0)
 }

@@ -23,6 +23,7 @@ const fn both(text: &'static str) -> Migration {
 const MIGRATIONS: &[Migration] = &[
     both(include_str!("../../migrations/0001_first.sql")),
     both(include_str!("../../migrations/0002_role_bindings.sql")),
+    both(include_str!("../../migrations/0003_cluster_sizes.sql")),
 ];
 
 /// Number of the advisory lock that keeps replicas from migrating at the same time.

@@ -4,7 +4,7 @@ use millstream_api::fleet::observed_physical_cluster::Phase;
 use serde_json::json;
 
 use crate::fixture::broker::{Acknowledging, Image};
-use crate::fixture::rest::{cluster_body, kafka_key_body};
+use crate::fixture::rest::{cluster_body, kafka_key_body, sized_body};
 use crate::fixture::{Engine, FakeAgent, FakeBroker, Installation};
 
 on_both_engines! {
@@ -100,17 +100,87 @@ on_both_engines! {
         let installation = Installation::start(engine).await;
         let rest = &installation.rest;
         let environment = rest.create_environment("staging").await;
-        for kind in ["Standard", "Enterprise", "Freight", "Dedicated"] {
-            let mut body = cluster_body(&environment, "one");
-            body["spec"]["config"]["kind"] = json!(kind);
-            let answer = rest.post("/cmk/v2/clusters", body).await;
+        for kind in ["Enterprise", "Freight"] {
+            let answer = rest.post("/cmk/v2/clusters", sized_body(&environment, json!({"kind": kind}))).await;
             assert_eq!(answer.expect_error(422), "/spec/config/kind");
             assert!(answer.text.contains("spec.config.kind"), "{}", answer.text);
         }
         let cluster = rest.create_cluster(&environment, "one").await;
-        let body = json!({"spec":{"config":{"kind":"Standard"},"environment":{"id":environment}}});
-        let answer = rest.patch(&format!("/cmk/v2/clusters/{cluster}"), body).await;
-        assert_eq!(answer.expect_error(422), "/spec/config/kind");
+        for kind in ["Enterprise", "Freight"] {
+            let answer = rest.reshape_cluster(&environment, &cluster, json!({"config":{"kind": kind}})).await;
+            assert_eq!(answer.expect_error(422), "/spec/config/kind");
+        }
+    }
+
+    async fn a_basic_cluster_becomes_standard_at_every_broker_and_nothing_else(engine: Engine) {
+        let installation = Installation::start(engine).await;
+        let (_agent, broker) = installation.fleet().await;
+        let rest = &installation.rest;
+        let environment = rest.create_environment("staging").await;
+        let cluster = rest.create_cluster(&environment, "one").await;
+        rest.wait_provisioned(&environment, &cluster).await;
+        assert_eq!(broker.image().clusters[&cluster].kind, "Basic");
+        let upgraded = rest.reshape_cluster(&environment, &cluster, json!({"config":{"kind":"Standard"}})).await;
+        let upgraded = upgraded.expect(200);
+        assert_eq!(upgraded.text_at("/spec/config/kind"), "Standard");
+        assert_eq!(upgraded.text_at("/status/phase"), "PROVISIONED");
+        // The answer waits for the brokers: they know by now.
+        assert_eq!(broker.image().clusters[&cluster].kind, "Standard");
+        for config in [json!({"kind":"Basic"}), json!({"kind":"Dedicated","cku":1})] {
+            let refused = rest.reshape_cluster(&environment, &cluster, json!({"config": config})).await;
+            assert_eq!(refused.expect_error(422), "/spec/config/kind");
+            assert!(refused.text.contains("only Basic can become Standard"), "{}", refused.text);
+        }
+        let read = rest.get_cluster(&environment, &cluster).await.expect(200);
+        assert_eq!(read.text_at("/spec/config/kind"), "Standard");
+    }
+
+    async fn a_cap_in_ecku_reaches_the_brokers_and_follows_changes(engine: Engine) {
+        let installation = Installation::start(engine).await;
+        let (agent, broker) = installation.fleet().await;
+        let rest = &installation.rest;
+        let environment = rest.create_environment("staging").await;
+        let body = sized_body(&environment, json!({"kind":"Basic","max_ecku":5}));
+        let created = rest.post("/cmk/v2/clusters", body).await.expect(202);
+        assert_eq!(created.json()["spec"]["config"], json!({"kind":"Basic","max_ecku":5}));
+        let cluster = created.text_at("/id");
+        broker.wait_for(|image| image.clusters.get(&cluster).is_some_and(|cluster| cluster.units == 5)).await;
+        let change = json!({"config":{"kind":"Basic","max_ecku":2}});
+        let changed = rest.reshape_cluster(&environment, &cluster, change).await.expect(200);
+        assert_eq!(changed.json()["spec"]["config"], json!({"kind":"Basic","max_ecku":2}));
+        assert_eq!(broker.image().clusters[&cluster].units, 2);
+        let late = FakeBroker::connect(installation.control_plane().fleet_address(), agent.desired(), 2).await;
+        late.wait_for(|image| image.clusters.get(&cluster).is_some_and(|cluster| cluster.units == 2)).await;
+        let plain = rest.post_cluster(&environment, "plain").await.expect(202);
+        assert_eq!(plain.json()["spec"]["config"], json!({"kind":"Basic"}));
+    }
+
+    async fn sizes_that_a_kind_does_not_have_are_refused_at_their_field(engine: Engine) {
+        let installation = Installation::start(engine).await;
+        let rest = &installation.rest;
+        let environment = rest.create_environment("staging").await;
+        for (config, status, field) in [
+            (json!({"kind":"Basic","max_ecku":51}), 422, "/spec/config/max_ecku"),
+            (json!({"kind":"Basic","max_ecku":0}), 422, "/spec/config/max_ecku"),
+            (json!({"kind":"Basic","max_ecku":-1}), 400, "/spec/config/max_ecku"),
+            (json!({"kind":"Basic","cku":1}), 422, "/spec/config/cku"),
+            (json!({"kind":"Standard","max_ecku":11}), 422, "/spec/config/max_ecku"),
+            (json!({"kind":"Dedicated"}), 400, "/spec/config/cku"),
+            (json!({"kind":"Dedicated","cku":153}), 422, "/spec/config/cku"),
+        ] {
+            let answer = rest.post("/cmk/v2/clusters", sized_body(&environment, config.clone())).await;
+            assert_eq!(answer.expect_error(status), field, "{config}");
+        }
+        let mut body = cluster_body(&environment, "one");
+        body["spec"]["availability"] = json!("HIGH");
+        assert_eq!(rest.post("/cmk/v2/clusters", body.clone()).await.expect_error(422), "/spec/availability");
+        body["spec"]["config"] = json!({"kind":"Standard"});
+        assert_eq!(rest.post("/cmk/v2/clusters", body).await.expect(202).text_at("/spec/availability"), "HIGH");
+        let mut body = cluster_body(&environment, "two");
+        body["spec"]["deletion_protection"] = json!(true);
+        assert_eq!(rest.post("/cmk/v2/clusters", body).await.expect_error(422), "/spec/deletion_protection");
+        let listed = rest.get(&format!("/cmk/v2/clusters?environment={environment}")).await.expect(200);
+        assert_eq!(listed.json()["data"].as_array().map(Vec::len), Some(1), "what was refused was not stored");
     }
 
     async fn cloud_region_and_availability_cannot_change(engine: Engine) {
@@ -118,13 +188,12 @@ on_both_engines! {
         let rest = &installation.rest;
         let environment = rest.create_environment("staging").await;
         let cluster = rest.create_cluster(&environment, "one").await;
-        let path = format!("/cmk/v2/clusters/{cluster}");
         for (field, other, same) in
-            [("cloud", "GCP", "AWS"), ("region", "eu-west-1", "us-east-2"), ("availability", "MULTI_ZONE", "SINGLE_ZONE")]
+            [("cloud", "GCP", "AWS"), ("region", "eu-west-1", "us-east-2"), ("availability", "MULTI_ZONE", "LOW")]
         {
-            let body = |value: &str| json!({"spec":{field: value, "environment":{"id":environment}}});
-            assert_eq!(rest.patch(&path, body(other)).await.expect_error(400), format!("/spec/{field}"));
-            rest.patch(&path, body(same)).await.expect(200);
+            let refused = rest.reshape_cluster(&environment, &cluster, json!({field: other})).await;
+            assert_eq!(refused.expect_error(400), format!("/spec/{field}"));
+            rest.reshape_cluster(&environment, &cluster, json!({field: same})).await.expect(200);
         }
     }
 

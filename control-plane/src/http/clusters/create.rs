@@ -9,9 +9,8 @@ use millstream_api::rest::cmk::{Cluster, CreateCluster, CreateClusterSpec};
 
 use super::{check_name, name_is_taken, render, to_text};
 use crate::app::App;
-use crate::domain::cluster::check_kind;
-use crate::domain::names;
 use crate::domain::placement::{Placement, place};
+use crate::domain::{cluster, names};
 use crate::http::answers::accepted;
 use crate::http::body::JsonBody;
 use crate::http::caller::Caller;
@@ -32,6 +31,8 @@ pub async fn handle(
 ) -> Result<Response, ApiError> {
     let spec = &body.value.spec;
     check_spec(spec)?;
+    let shape = cluster::shape(&spec.config, spec.availability, spec.deletion_protection)?;
+    cluster::check_offered(shape.kind)?;
     let unknown_environment = || ApiError::not_found().at("/spec/environment/id");
     let environment_id: EnvironmentId = spec.environment.id.parse().map_err(|_| unknown_environment())?;
     let organization = caller.scope.organization_id();
@@ -55,7 +56,10 @@ pub async fn handle(
         availability: to_text(&spec.availability)?,
         cloud: to_text(&spec.cloud)?,
         region: spec.region.clone(),
-        kind: spec.config.kind.as_str().to_owned(),
+        kind: shape.kind.as_str().to_owned(),
+        units: i64::from(shape.units),
+        observed_units: 0,
+        deletion_protection: shape.deletion_protection,
         phase: PROVISIONING.to_owned(),
         physical_cluster_id: None,
         kafka_bootstrap_endpoint: String::new(),
@@ -84,8 +88,7 @@ pub async fn handle(
 fn check_spec(spec: &CreateClusterSpec) -> Result<(), ApiError> {
     check_name(&spec.display_name)?;
     names::check_region(&spec.region)
-        .map_err(|error| ApiError::bad_request(format!("spec.region {error}")).at("/spec/region"))?;
-    Ok(check_kind(spec.config.kind)?)
+        .map_err(|error| ApiError::bad_request(format!("spec.region {error}")).at("/spec/region"))
 }
 
 async fn choose_physical_cluster(transaction: &mut Transaction, row: &mut Row) -> Result<(), ApiError> {

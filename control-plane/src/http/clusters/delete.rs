@@ -34,6 +34,10 @@ pub async fn handle(
     organizations::lock(&mut transaction, caller.scope.organization_id()).await?;
     let row = logical_clusters::get_and_lock(&mut transaction, &caller.scope, &id).await?;
     let row = row.filter(|row| row.environment_id == environment).ok_or_else(ApiError::not_found)?;
+    if row.deletion_protection {
+        let detail = "the cluster is protected from deletion: set spec.deletion_protection to false first";
+        return Err(ApiError::conflict(detail));
+    }
     let keys = api_keys::delete_of_cluster(&mut transaction, &caller.scope, &id).await?;
     let bindings = role_bindings::delete_with(&mut transaction, &caller.scope, Gone::Cluster(&id)).await?;
     let mut changes = Changes::new();

@@ -7,7 +7,8 @@ pub mod list;
 pub mod update;
 
 use millstream_api::ids::{EnvironmentId, OrganizationId};
-use millstream_api::rest::cmk::{API_VERSION, Cluster, ClusterConfig, ClusterSpec, ClusterStatus};
+use millstream_api::plan;
+use millstream_api::rest::cmk::{API_VERSION, Cluster, ClusterConfig, ClusterKind, ClusterSpec, ClusterStatus};
 use millstream_api::rest::envelope::ObjectReference;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -15,7 +16,7 @@ use serde::de::DeserializeOwned;
 use super::answers::metadata;
 use super::error::ApiError;
 use crate::app::App;
-use crate::domain::cluster::ClusterError;
+use crate::domain::cluster::{ClusterError, Shape};
 use crate::domain::{crn, names};
 use crate::store::error::StoreError;
 use crate::store::logical_clusters::LogicalCluster as Row;
@@ -23,6 +24,10 @@ use crate::store::logical_clusters::LogicalCluster as Row;
 fn render(app: &App, organization: OrganizationId, row: &Row) -> Result<Cluster, ApiError> {
     let path = format!("/cmk/v2/clusters/{}", row.id);
     let resource_name = crn::cluster(organization, &row.environment_id, &row.id);
+    let shape = shape_of(row)?;
+    let plan = plan::of(shape.kind).ok_or_else(ApiError::internal)?;
+    let observed_units = u32::try_from(row.observed_units).ok();
+    let cku = observed_units.filter(|_| shape.kind == ClusterKind::Dedicated);
     let endpoint = Some(row.kafka_bootstrap_endpoint.clone()).filter(|endpoint| !endpoint.is_empty());
     Ok(Cluster {
         api_version: API_VERSION.into(),
@@ -34,13 +39,28 @@ fn render(app: &App, organization: OrganizationId, row: &Row) -> Result<Cluster,
             availability: from_text(&row.availability)?,
             cloud: from_text(&row.cloud)?,
             region: row.region.clone(),
-            config: ClusterConfig { kind: from_text(&row.kind)? },
+            config: config(shape),
+            deletion_protection: plan.deletion_protection.then_some(shape.deletion_protection),
             environment: environment_reference(app, organization, &row.environment_id),
             kafka_bootstrap_endpoint: endpoint,
             http_endpoint: Some(app.public_url.clone()),
         },
-        status: ClusterStatus { phase: from_text(&row.phase)? },
+        status: ClusterStatus { phase: from_text(&row.phase)?, cku },
     })
+}
+
+/// What a stored cluster is.
+fn shape_of(row: &Row) -> Result<Shape, ApiError> {
+    let units = u32::try_from(row.units).map_err(|_| ApiError::internal())?;
+    Ok(Shape { kind: from_text(&row.kind)?, units, deletion_protection: row.deletion_protection })
+}
+
+fn config(shape: Shape) -> ClusterConfig {
+    let units = (shape.units != 0).then_some(shape.units);
+    match shape.kind {
+        ClusterKind::Dedicated => ClusterConfig { kind: shape.kind, cku: units, max_ecku: None },
+        kind => ClusterConfig { kind, cku: None, max_ecku: units },
+    }
 }
 
 fn environment_reference(app: &App, organization: OrganizationId, id: &EnvironmentId) -> ObjectReference {
@@ -82,11 +102,11 @@ fn name_is_taken(error: StoreError) -> ApiError {
 
 impl From<ClusterError> for ApiError {
     fn from(error: ClusterError) -> Self {
-        match error {
-            ClusterError::KindNotOffered { .. } => Self::unprocessable(error.to_string()).at("/spec/config/kind"),
-            ClusterError::Immutable { field } => {
-                Self::bad_request(error.to_string()).at(format!("/{}", field.replace('.', "/")))
-            }
-        }
+        let refused = match error {
+            ClusterError::CkuMissing | ClusterError::Immutable { .. } => Self::bad_request(error.to_string()),
+            ClusterError::ResizeUnderWay { .. } => Self::conflict(error.to_string()),
+            _ => Self::unprocessable(error.to_string()),
+        };
+        refused.at(format!("/{}", error.field().replace('.', "/")))
     }
 }

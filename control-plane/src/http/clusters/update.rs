@@ -1,4 +1,6 @@
 //! `PATCH /cmk/v2/clusters/{id}`. The environment is named in the body, or in the query.
+//!
+//! Live brokers know a new kind or size when this is answered.
 
 use std::sync::Arc;
 
@@ -7,15 +9,16 @@ use axum::extract::State;
 use millstream_api::ids::{EnvironmentId, LogicalClusterId};
 use millstream_api::rest::cmk::{Cluster, UpdateCluster, UpdateClusterSpec};
 
-use super::{check_name, name_is_taken, render};
-use crate::app::App;
-use crate::domain::cluster::{check_kind, check_unchanged};
+use super::{check_name, name_is_taken, render, shape_of};
+use crate::app::{Announced, App};
+use crate::domain::cluster::{check_availability, check_unchanged, reshape};
+use crate::fleet::wait;
 use crate::http::body::JsonBody;
 use crate::http::caller::Caller;
 use crate::http::error::ApiError;
 use crate::http::parameters::Parameters;
 use crate::http::path::PathId;
-use crate::store::logical_clusters;
+use crate::store::{config_log, logical_clusters, shard};
 
 /// Changes a Kafka cluster.
 #[utoipa::path(patch, path = "/cmk/v2/clusters/{id}", operation_id = "updateCmkV2Cluster", tag = "Clusters",
@@ -39,20 +42,34 @@ pub async fn handle(
     let present = render(&app, caller.scope.organization_id(), &row)?.spec;
     check_unchanged("spec.cloud", &present.cloud, spec.cloud.as_ref())?;
     check_unchanged("spec.region", &present.region, spec.region.as_ref())?;
-    check_unchanged("spec.availability", &present.availability, spec.availability.as_ref())?;
-    if let Some(config) = &spec.config {
-        check_kind(config.kind)?;
-        check_unchanged("spec.config.kind", &present.config.kind, Some(&config.kind))?;
-    }
+    check_availability(present.availability, spec.availability)?;
+    let before = shape_of(&row)?;
+    let observed_units = u32::try_from(row.observed_units).map_err(|_| ApiError::internal())?;
+    let config = spec.config.as_ref();
+    let after = reshape(before, observed_units, present.availability, config, spec.deletion_protection)?;
     if let Some(display_name) = spec.display_name {
         check_name(&display_name)?;
-        let now = app.clock.now();
-        let renamed = logical_clusters::rename(&mut transaction, &caller.scope, &id, &display_name, now).await;
-        renamed.map_err(name_is_taken)?;
-        transaction.commit().await?;
         row.display_name = display_name;
-        row.updated_at = now.0;
     }
+    let is_unchanged = after == before && row.display_name == present.display_name;
+    if is_unchanged {
+        return Ok(Json(render(&app, caller.scope.organization_id(), &row)?));
+    }
+    row.kind = after.kind.as_str().to_owned();
+    row.units = i64::from(after.units);
+    row.deletion_protection = after.deletion_protection;
+    let now = app.clock.now();
+    row.updated_at = now.0;
+    logical_clusters::update(&mut transaction, &caller.scope, &row).await.map_err(name_is_taken)?;
+    let mut announced = Announced::new();
+    let limits_change = (after.kind, after.units) != (before.kind, before.units);
+    if let (Some(physical_cluster), true) = (&row.physical_cluster_id, limits_change) {
+        let changes = vec![shard::upsert_logical_cluster(row.config_item(caller.scope.organization_id()))];
+        let revision = config_log::append(&mut transaction, physical_cluster, changes, now).await?;
+        announced.push((physical_cluster.clone(), revision));
+    }
+    transaction.commit().await?;
+    wait::announce(&app, &announced).await;
     Ok(Json(render(&app, caller.scope.organization_id(), &row)?))
 }
 
