@@ -189,6 +189,23 @@ func (e example) fill(request kmsg.Request, version int16) bool {
 	case *kmsg.CreatePartitionsRequest:
 		request.TimeoutMillis = 10_000
 		request.Topics = []kmsg.CreatePartitionsRequestTopic{{Topic: e.topic, Count: 3 + int32(version)}}
+	case *kmsg.CreateACLsRequest:
+		creation := kmsg.NewCreateACLsRequestCreation()
+		creation.ResourceType, creation.ResourceName = kmsg.ACLResourceTypeTopic, e.topic
+		creation.ResourcePatternType = kmsg.ACLResourcePatternTypePrefixed
+		creation.Principal, creation.Host = "User:*", "10.0.0.1"
+		creation.Operation, creation.PermissionType = kmsg.ACLOperationDescribe, kmsg.ACLPermissionTypeAllow
+		request.Creations = []kmsg.CreateACLsRequestCreation{creation}
+	case *kmsg.DescribeACLsRequest:
+		request.ResourceType, request.ResourceName = kmsg.ACLResourceTypeTopic, &e.topic
+		request.ResourcePatternType = kmsg.ACLResourcePatternTypeMatch
+		request.Operation, request.PermissionType = kmsg.ACLOperationAny, kmsg.ACLPermissionTypeAny
+	case *kmsg.DeleteACLsRequest:
+		filter := kmsg.NewDeleteACLsRequestFilter()
+		filter.ResourceType, filter.ResourceName = kmsg.ACLResourceTypeTopic, &e.topic
+		filter.ResourcePatternType = kmsg.ACLResourcePatternTypePrefixed
+		filter.Operation, filter.PermissionType = kmsg.ACLOperationAny, kmsg.ACLPermissionTypeAny
+		request.Filters = []kmsg.DeleteACLsRequestFilter{filter}
 	case *kmsg.DeleteGroupsRequest:
 		request.Groups = []string{e.group + "-nobody"}
 	case *kmsg.OffsetDeleteRequest:
@@ -242,6 +259,12 @@ func expectSuccess(response kmsg.Response) {
 		equal(0, response.Resources[0].ErrorCode, "error")
 	case *kmsg.CreatePartitionsResponse:
 		equal(0, response.Topics[0].ErrorCode, "error")
+	case *kmsg.CreateACLsResponse:
+		equal(0, response.Results[0].ErrorCode, "error")
+	case *kmsg.DescribeACLsResponse:
+		equal(0, response.ErrorCode, "error")
+	case *kmsg.DeleteACLsResponse:
+		equal(0, response.Results[0].ErrorCode, "error")
 	case *kmsg.OffsetDeleteResponse:
 		equal(0, response.ErrorCode, "error")
 	case *kmsg.HeartbeatResponse:

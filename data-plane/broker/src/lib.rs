@@ -4,6 +4,7 @@
 //! control plane dead the broker serves, restarts and authenticates. Never opens a connection to the control
 //! plane that it would have to wait for, and never listens to anybody but clients.
 
+mod acls;
 mod api;
 mod authorized_operations;
 mod broker;

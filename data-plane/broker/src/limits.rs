@@ -1,6 +1,7 @@
 //! What each tier of logical cluster may use. One table; everything that enforces a limit reads it here.
 
 use millstream_api::ids::LogicalClusterId;
+use millstream_api::{plan, rest::cmk};
 use millstream_metadata::decide::TenantLimits;
 
 use crate::tenants::{ClusterKind, TenantDirectory};
@@ -30,4 +31,16 @@ pub(crate) fn of_tenant(tenants: &TenantDirectory, tenant: &LogicalClusterId) ->
             TenantLimits { max_partitions: DEDICATED_MAX_PARTITIONS, max_message_bytes: DEDICATED_MAX_MESSAGE_BYTES }
         }
     }
+}
+
+/// How many ACLs one tenant may have; none while its tier is not known.
+pub(crate) fn max_acls(tenants: &TenantDirectory, tenant: &LogicalClusterId) -> usize {
+    let Some(cluster) = tenants.cluster(tenant) else { return 0 };
+    let kind = match cluster.kind {
+        ClusterKind::Basic => cmk::ClusterKind::Basic,
+        ClusterKind::Standard => cmk::ClusterKind::Standard,
+        ClusterKind::Dedicated => cmk::ClusterKind::Dedicated,
+    };
+    let limit = plan::of(kind).map_or(0, |plan| plan.limits(cluster.units).acls);
+    usize::try_from(limit).unwrap_or(usize::MAX)
 }

@@ -20,11 +20,14 @@ use crate::session::{Authenticated, Session};
 
 pub(crate) mod alter_configs;
 pub(crate) mod api_versions;
+pub(crate) mod create_acls;
 pub(crate) mod create_partitions;
 pub(crate) mod create_topics;
+pub(crate) mod delete_acls;
 pub(crate) mod delete_groups;
 pub(crate) mod delete_records;
 pub(crate) mod delete_topics;
+pub(crate) mod describe_acls;
 pub(crate) mod describe_cluster;
 pub(crate) mod describe_configs;
 pub(crate) mod describe_groups;
@@ -164,6 +167,9 @@ async fn dispatch(
         ApiKey::AlterConfigs => {
             respond!(ctx, api, reader, correlation_id, alter_configs, alter_configs_request::AlterConfigsRequest)
         }
+        ApiKey::CreateAcls => {
+            respond!(ctx, api, reader, correlation_id, create_acls, create_acls_request::CreateAclsRequest)
+        }
         ApiKey::CreatePartitions => {
             respond!(
                 ctx,
@@ -177,6 +183,9 @@ async fn dispatch(
         ApiKey::CreateTopics => {
             respond!(ctx, api, reader, correlation_id, create_topics, create_topics_request::CreateTopicsRequest)
         }
+        ApiKey::DeleteAcls => {
+            respond!(ctx, api, reader, correlation_id, delete_acls, delete_acls_request::DeleteAclsRequest)
+        }
         ApiKey::DeleteGroups => {
             respond!(ctx, api, reader, correlation_id, delete_groups, delete_groups_request::DeleteGroupsRequest)
         }
@@ -185,6 +194,9 @@ async fn dispatch(
         }
         ApiKey::DeleteTopics => {
             respond!(ctx, api, reader, correlation_id, delete_topics, delete_topics_request::DeleteTopicsRequest)
+        }
+        ApiKey::DescribeAcls => {
+            respond!(ctx, api, reader, correlation_id, describe_acls, describe_acls_request::DescribeAclsRequest)
         }
         ApiKey::DescribeCluster => {
             respond!(

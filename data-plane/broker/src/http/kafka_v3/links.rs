@@ -49,6 +49,18 @@ impl Links {
         url
     }
 
+    /// The URL of what is at these path segments with these query parameters.
+    pub(super) fn url_with_query(&self, segments: &[&str], parameters: &[(&str, &str)]) -> String {
+        let mut url = self.url(segments);
+        for (index, (name, value)) in parameters.iter().enumerate() {
+            url.push(if index == 0 { '?' } else { '&' });
+            url.push_str(name);
+            url.push('=');
+            encode_segment(value, &mut url);
+        }
+        url
+    }
+
     /// A link to what is at these path segments.
     pub(super) fn related(&self, segments: &[&str]) -> Related {
         Related { related: self.url(segments) }

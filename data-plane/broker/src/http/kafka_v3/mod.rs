@@ -3,12 +3,16 @@
 //! Promises: a caller reaches its own cluster only; the id of another one is answered as an unknown id. Lists
 //! leave `next` out on their last page. Handlers translate JSON to the broker's functions and back.
 
+mod acl;
 mod alter_topic_configs;
 mod cluster;
 mod config_value;
 mod consumer;
 mod consumer_group;
+mod create_acl;
+mod create_acls;
 mod create_topic;
+mod delete_acls;
 mod delete_topic;
 mod get_cluster;
 mod get_consumer;
@@ -22,6 +26,7 @@ mod get_topic_config;
 mod lag;
 mod links;
 mod list;
+mod list_acls;
 mod list_all_topic_configs;
 mod list_clusters;
 mod list_consumer_assignments;
@@ -88,6 +93,9 @@ pub(crate) fn router(broker: Arc<Broker>) -> Router {
     let clusters = Router::new()
         .route("/", get(list_clusters::handle))
         .route("/{cluster}", get(get_cluster::handle))
+        .route("/{cluster}/acls", get(list_acls::handle).post(create_acl::handle).delete(delete_acls::handle))
+        .route("/{cluster}/acls:batch", post(create_acls::handle))
+        .route("/{cluster}/acls%3Abatch", post(create_acls::handle))
         .nest("/{cluster}/topics", topics)
         .nest("/{cluster}/consumer-groups", consumer_groups);
     let kafka_v3 = Router::new()

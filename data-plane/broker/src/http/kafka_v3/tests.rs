@@ -1,5 +1,7 @@
 //! kafka/v3 through the front door: a whole broker, its listener, and a control plane that the test plays.
 
+mod acls;
+
 use std::net::TcpListener;
 use std::time::Duration;
 

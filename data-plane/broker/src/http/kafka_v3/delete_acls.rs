@@ -1,0 +1,30 @@
+//! `DELETE /kafka/v3/clusters/{cluster}/acls`: deletes those that the filters mean, and answers which they were.
+
+use std::sync::Arc;
+
+use axum::Json;
+use axum::extract::State;
+use serde::Serialize;
+
+use super::acl::{Acl, FilterQuery};
+use super::scope::Scope;
+use crate::acls;
+use crate::broker::Broker;
+use crate::http::error::RestError;
+
+/// What was deleted.
+#[derive(Serialize)]
+pub(super) struct Deleted {
+    data: Vec<Acl>,
+}
+
+pub(super) async fn handle(
+    State(broker): State<Arc<Broker>>,
+    scope: Scope,
+    query: FilterQuery,
+) -> Result<Json<Deleted>, RestError> {
+    query.require_all()?;
+    let deleted = acls::delete(&broker, &scope.tenant, vec![query.check()?]).await?;
+    let data = deleted.iter().flatten().map(|acl| Acl::of(&scope, acl)).collect();
+    Ok(Json(Deleted { data }))
+}

@@ -1,0 +1,23 @@
+//! `GET /kafka/v3/clusters/{cluster}/acls`: those that the filters mean. Seven exact filters mean one ACL or none.
+
+use std::sync::Arc;
+
+use axum::Json;
+use axum::extract::State;
+
+use super::acl::{Acl, FilterQuery};
+use super::list::List;
+use super::scope::Scope;
+use crate::acls;
+use crate::broker::Broker;
+use crate::http::error::RestError;
+
+pub(super) async fn handle(
+    State(broker): State<Arc<Broker>>,
+    scope: Scope,
+    query: FilterQuery,
+) -> Result<Json<List<Acl>>, RestError> {
+    let found = acls::list(&broker, &scope.tenant, &query.check()?);
+    let data = found.iter().map(|acl| Acl::of(&scope, acl)).collect();
+    Ok(Json(List::new("KafkaAclList", scope.links.collection(&["acls"]), data)))
+}
