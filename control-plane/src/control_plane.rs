@@ -188,6 +188,7 @@ impl ControlPlane {
             principal_user_id: Some(user_id.clone()),
             role_name: Role::OrganizationAdmin.to_string(),
             crn_pattern: CrnPattern { organization: organization_id, scope: Scope::Organization }.to_string(),
+            sent_crn_pattern: String::new(),
             created_at: now.0,
         };
         let mut transaction = app.database.write().await?;

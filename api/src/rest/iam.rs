@@ -1,4 +1,4 @@
-//! iam/v2: service accounts and API keys.
+//! iam/v2: service accounts, API keys and role bindings.
 
 use std::fmt;
 
@@ -150,6 +150,36 @@ pub struct UpdateApiKeySpec {
     /// New free text.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub description: Option<String>,
+}
+
+/// A role of one principal on an organization, an environment, a cluster or some resources in a cluster.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct RoleBinding {
+    /// Always `iam/v2`.
+    pub api_version: String,
+    /// Always `RoleBinding`.
+    pub kind: String,
+    /// `rb-…`
+    pub id: String,
+    /// Read-only facts.
+    pub metadata: ObjectMetadata,
+    /// Who has the role: `User:` and the id of a user or service account.
+    pub principal: String,
+    /// One of the predefined roles, such as `CloudClusterAdmin`.
+    pub role_name: String,
+    /// What the role is for, as it was sent.
+    pub crn_pattern: String,
+}
+
+/// Body of `POST /iam/v2/role-bindings`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct CreateRoleBinding {
+    /// Who gets the role: `User:` and the id of a user or service account.
+    pub principal: String,
+    /// One of the predefined roles, such as `CloudClusterAdmin`.
+    pub role_name: String,
+    /// What the role is for: `crn://confluent.cloud/organization=…` and so on.
+    pub crn_pattern: String,
 }
 
 #[cfg(test)]

@@ -20,6 +20,7 @@ const ORGANIZATION_NAME: &str = "local";
 const ENVIRONMENT_NAME: &str = "default";
 const CLUSTER_NAME: &str = "local";
 const SERVICE_ACCOUNT_NAME: &str = "local-clients";
+const SERVICE_ACCOUNT_ROLE: &str = "CloudClusterAdmin";
 const API_KEY_NAME: &str = "local";
 /// The local agent serves every region; this one is what people know.
 const CLOUD: &str = "AWS";
@@ -82,12 +83,13 @@ pub fn forget_cloud_key(data_dir: &Path) {
     let _ = fs::remove_file(cloud_key_file(data_dir));
 }
 
-/// Makes an environment, a Basic cluster, a service account and a Kafka API key.
+/// Makes an environment, a Basic cluster, a service account that administers the cluster, and a Kafka API key.
 pub async fn make_first_objects(api: &RestClient) -> Result<FirstObjects, Failure> {
     let environment_id = ensure_environment(api).await?;
     let cluster_id = ensure_cluster(api, &environment_id).await?;
     let service_account_id = ensure_service_account(api).await?;
-    wait_until_provisioned(api, &environment_id, &cluster_id).await?;
+    let cluster = wait_until_provisioned(api, &environment_id, &cluster_id).await?;
+    ensure_role_binding(api, &cluster, &service_account_id).await?;
     let kafka = create_kafka_key(api, &environment_id, &cluster_id, &service_account_id).await?;
     Ok(FirstObjects { environment_id, cluster_id, service_account_id, kafka })
 }
@@ -131,6 +133,21 @@ async fn ensure_service_account(api: &RestClient) -> Result<String, Failure> {
     id_of(&api.post(&path, &[], &body).await?)
 }
 
+/// Without a role, the service account could do nothing.
+async fn ensure_role_binding(api: &RestClient, cluster: &Value, service_account_id: &str) -> Result<(), Failure> {
+    let path = ["iam", "v2", "role-bindings"];
+    let crn = cluster.pointer("/metadata/resource_name").and_then(Value::as_str);
+    let crn = crn.ok_or_else(|| Failure::failed("the service answered with a cluster that has no resource name"))?;
+    let principal = format!("User:{service_account_id}");
+    let query = [("crn_pattern", crn), ("principal", &principal), ("role_name", SERVICE_ACCOUNT_ROLE)];
+    if !api.list(&path, &query).await?.is_empty() {
+        return Ok(());
+    }
+    let body = json!({ "principal": principal, "role_name": SERVICE_ACCOUNT_ROLE, "crn_pattern": crn });
+    api.post(&path, &[], &body).await?;
+    Ok(())
+}
+
 async fn create_kafka_key(
     api: &RestClient,
     environment_id: &str,
@@ -149,12 +166,12 @@ async fn create_kafka_key(
     Ok(KeyPair { key: id_of(&created)?, secret: secret.to_string() })
 }
 
-async fn wait_until_provisioned(api: &RestClient, environment_id: &str, cluster_id: &str) -> Result<(), Failure> {
+async fn wait_until_provisioned(api: &RestClient, environment_id: &str, cluster_id: &str) -> Result<Value, Failure> {
     let began = Instant::now();
     loop {
         let cluster = api.get(&["cmk", "v2", "clusters", cluster_id], &[("environment", environment_id)]).await?;
         match cluster.pointer("/status/phase").and_then(Value::as_str) {
-            Some("PROVISIONED") => return Ok(()),
+            Some("PROVISIONED") => return Ok(cluster),
             Some("FAILED") => return Err(Failure::failed(format!("provisioning of cluster {cluster_id} failed"))),
             _ if began.elapsed() > PROVISIONING_LIMIT => {
                 return Err(Failure::failed(format!("cluster {cluster_id} is not provisioned after 30 s"))

@@ -1,6 +1,8 @@
 //! Resource names: `crn://confluent.cloud/organization=…/…`. Clients cut ids out of them, so their form is fixed.
 
-use millstream_api::ids::{ApiKeyId, EnvironmentId, LogicalClusterId, OrganizationId, ServiceAccountId, UserId};
+use millstream_api::ids::{
+    ApiKeyId, EnvironmentId, LogicalClusterId, OrganizationId, RoleBindingId, ServiceAccountId, UserId,
+};
 
 /// CRN of an organization.
 pub fn organization(organization: OrganizationId) -> String {
@@ -30,4 +32,9 @@ pub fn user(organization_id: OrganizationId, user: &UserId) -> String {
 /// CRN of an API key.
 pub fn api_key(organization_id: OrganizationId, api_key: &ApiKeyId) -> String {
     format!("{}/api-key={api_key}", organization(organization_id))
+}
+
+/// CRN of a role binding.
+pub fn role_binding(organization_id: OrganizationId, role_binding: &RoleBindingId) -> String {
+    format!("{}/role-binding={role_binding}", organization(organization_id))
 }

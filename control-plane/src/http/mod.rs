@@ -24,5 +24,6 @@ pub mod parameters;
 pub mod path;
 pub mod rate_limit;
 pub mod request_id;
+pub mod role_bindings;
 pub mod router;
 pub mod service_accounts;

@@ -11,7 +11,7 @@ use utoipa_axum::routes;
 use super::error::ApiError;
 use super::{
     api_keys, clusters, detach, environments, health, kafka, openapi, organizations, rate_limit, request_id,
-    service_accounts,
+    role_bindings, service_accounts,
 };
 use crate::app::App;
 
@@ -31,6 +31,8 @@ fn operations() -> OpenApiRouter<Arc<App>> {
         ))
         .routes(routes!(api_keys::list::handle, api_keys::create::handle))
         .routes(routes!(api_keys::get::handle, api_keys::update::handle, api_keys::delete::handle))
+        .routes(routes!(role_bindings::list::handle, role_bindings::create::handle))
+        .routes(routes!(role_bindings::get::handle, role_bindings::delete::handle))
         .routes(routes!(clusters::list::handle, clusters::create::handle))
         .routes(routes!(clusters::get::handle, clusters::update::handle, clusters::delete::handle))
 }

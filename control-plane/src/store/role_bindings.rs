@@ -9,15 +9,21 @@ use millstream_api::ids::{
     EnvironmentId, LogicalClusterId, OrganizationId, PhysicalClusterId, Principal, RoleBindingId, ServiceAccountId,
     UserId,
 };
+use millstream_api::role::Role;
 use sqlx::AssertSqlSafe;
 
 use super::Transaction;
 use super::error::StoreError;
-use super::page;
+use super::page::{self, Listing};
 use crate::authentication::OrgScope;
+use crate::domain::page::PageRequest;
 
 const SELECT: &str = "SELECT organization_id, id, principal_service_account_id, principal_user_id, role_name, \
-    crn_pattern, created_at FROM role_bindings";
+    crn_pattern, sent_crn_pattern, created_at FROM role_bindings";
+
+/// Bindings of one organization at most: a physical cluster that gets its first cluster of the organization learns all
+/// of them in one message.
+pub const MAX_ROLE_BINDINGS_PER_ORGANIZATION: i64 = 10_000;
 
 /// A stored role binding.
 pub struct RoleBinding {
@@ -33,12 +39,14 @@ pub struct RoleBinding {
     pub role_name: String,
     /// Where the role is bound, in its canonical form.
     pub crn_pattern: String,
+    /// The same as it was sent; empty for one that nobody sent.
+    pub sent_crn_pattern: String,
     /// When it was created.
     pub created_at: i64,
 }
 
 from_row!(RoleBinding {
-    plain: [role_name, crn_pattern, created_at],
+    plain: [role_name, crn_pattern, sent_crn_pattern, created_at],
     parsed: [organization_id, id],
     optional: [principal_service_account_id, principal_user_id],
 });
@@ -75,18 +83,115 @@ pub async fn insert(transaction: &mut Transaction, binding: &RoleBinding, scope:
     on!(transaction, connection => {
         sqlx::query(
             "INSERT INTO role_bindings (organization_id, id, principal_service_account_id, principal_user_id, \
-             role_name, crn_pattern, environment_id, cluster_id, service_account_id, created_at) \
-             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)",
+             role_name, crn_pattern, sent_crn_pattern, environment_id, cluster_id, service_account_id, created_at) \
+             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)",
         )
         .bind(binding.organization_id.to_string()).bind(binding.id.as_str())
         .bind(binding.principal_service_account_id.as_ref().map(ServiceAccountId::as_str))
         .bind(binding.principal_user_id.as_ref().map(UserId::as_str))
-        .bind(binding.role_name.as_str()).bind(binding.crn_pattern.as_str())
+        .bind(binding.role_name.as_str()).bind(binding.crn_pattern.as_str()).bind(binding.sent_crn_pattern.as_str())
         .bind(environment.map(EnvironmentId::as_str)).bind(cluster.map(LogicalClusterId::as_str))
         .bind(service_account.map(ServiceAccountId::as_str)).bind(binding.created_at)
         .execute(connection).await.map(|_| ())
     })?;
     Ok(())
+}
+
+/// Reads a role binding.
+pub async fn get(
+    transaction: &mut Transaction,
+    scope: &OrgScope,
+    id: &RoleBindingId,
+) -> Result<Option<RoleBinding>, StoreError> {
+    let sql = format!("{SELECT} WHERE organization_id = $1 AND id = $2");
+    let row = on!(transaction, connection => {
+        sqlx::query_as(AssertSqlSafe(sql))
+            .bind(scope.organization_id().to_string()).bind(id.as_str()).fetch_optional(connection).await
+    })?;
+    Ok(row)
+}
+
+/// Which bindings a list shows.
+pub struct Filter {
+    /// Only those on this, and on what is in it.
+    pub crn_pattern: String,
+    /// Only those of this principal.
+    pub principal: Option<Principal>,
+    /// Only those of this role.
+    pub role: Option<Role>,
+}
+
+/// Reads one page.
+pub async fn list(
+    transaction: &mut Transaction,
+    scope: &OrgScope,
+    filter: &Filter,
+    request: &PageRequest,
+) -> Result<Listing<RoleBinding>, StoreError> {
+    let organization = scope.organization_id().to_string();
+    let (pattern, inside) = (filter.crn_pattern.as_str(), format!("{}/", filter.crn_pattern));
+    let (account, user) = match &filter.principal {
+        None => (None, None),
+        Some(Principal::ServiceAccount(id)) => (Some(id.as_str()), None),
+        Some(Principal::User(id)) => (None, Some(id.as_str())),
+    };
+    let role = filter.role.map(Role::as_str);
+    // The same values stand at $1 to $6 in the count and at $4 to $9 in the page.
+    let condition = |first: usize| {
+        let (organization, pattern, inside) = (first, first + 1, first + 2);
+        let (account, user, role) = (first + 3, first + 4, first + 5);
+        format!(
+            "organization_id = ${organization} \
+             AND (crn_pattern = ${pattern} OR substr(crn_pattern, 1, length(${inside})) = ${inside}) \
+             AND (CAST(${account} AS TEXT) IS NULL OR principal_service_account_id = ${account}) \
+             AND (CAST(${user} AS TEXT) IS NULL OR principal_user_id = ${user}) \
+             AND (CAST(${role} AS TEXT) IS NULL OR role_name = ${role})"
+        )
+    };
+    let count = format!("SELECT COUNT(*) FROM role_bindings WHERE {}", condition(1));
+    let total: i64 = on!(&mut *transaction, connection => {
+        sqlx::query_scalar(AssertSqlSafe(count))
+            .bind(organization.as_str()).bind(pattern).bind(inside.as_str()).bind(account).bind(user).bind(role)
+            .fetch_one(connection).await
+    })?;
+    let plan = page::plan(request, total);
+    let sql = plan.sql(SELECT, &condition(4));
+    let rows = on!(transaction, connection => {
+        sqlx::query_as(AssertSqlSafe(sql))
+            .bind(plan.cursor.created_at).bind(plan.cursor.id.as_str()).bind(plan.limit)
+            .bind(organization.as_str()).bind(pattern).bind(inside.as_str()).bind(account).bind(user).bind(role)
+            .fetch_all(connection).await
+    })?;
+    Ok(plan.finish(request, rows, total))
+}
+
+/// Bindings of the organization.
+pub async fn count(transaction: &mut Transaction, scope: &OrgScope) -> Result<i64, StoreError> {
+    let count = on!(transaction, connection => {
+        sqlx::query_scalar("SELECT COUNT(*) FROM role_bindings WHERE organization_id = $1")
+            .bind(scope.organization_id().to_string()).fetch_one(connection).await
+    })?;
+    Ok(count)
+}
+
+/// Deletes a role binding. Says whether it was there.
+pub async fn delete(transaction: &mut Transaction, scope: &OrgScope, id: &RoleBindingId) -> Result<bool, StoreError> {
+    let deleted = on!(transaction, connection => {
+        sqlx::query("DELETE FROM role_bindings WHERE organization_id = $1 AND id = $2")
+            .bind(scope.organization_id().to_string()).bind(id.as_str())
+            .execute(connection).await.map(|result| result.rows_affected())
+    })?;
+    Ok(deleted > 0)
+}
+
+/// Whether anybody administers the organization.
+pub async fn has_administrator(transaction: &mut Transaction, scope: &OrgScope) -> Result<bool, StoreError> {
+    let found: i64 = on!(transaction, connection => {
+        sqlx::query_scalar("SELECT COUNT(*) FROM role_bindings WHERE organization_id = $1 AND role_name = $2")
+            .bind(scope.organization_id().to_string()).bind(Role::OrganizationAdmin.as_str())
+            .fetch_one(connection).await
+    })?;
+    Ok(found > 0)
 }
 
 /// Every binding of an organization, for brokers that now host its first cluster.

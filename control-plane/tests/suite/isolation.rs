@@ -20,6 +20,7 @@ struct Ids {
     account: String,
     user: String,
     key: String,
+    binding: String,
 }
 
 /// One request, and whether it is refused with 404 for ids that are not the caller's.
@@ -37,6 +38,14 @@ fn refused(path: String, body: Option<Value>) -> Case {
 fn cases(own: &Ids, theirs: &Ids) -> BTreeMap<&'static str, Vec<Case>> {
     let named = |name: &str| Some(json!({"display_name": name}));
     let their_cluster = format!("/cmk/v2/clusters/{}", theirs.cluster);
+    let crn = |organization: &str, rest: &str| format!("crn://confluent.cloud/organization={organization}{rest}");
+    let in_own = |rest: &str| crn(&own.organization, rest);
+    let their_cluster_crn = format!("/environment={}/cloud-cluster={}", theirs.environment, theirs.cluster);
+    let own_bindings = |rest: &str| format!("/iam/v2/role-bindings?crn_pattern={}", in_own(rest));
+    let bind = |principal: &str, role: &str, crn: String| {
+        let body = json!({"principal":format!("User:{principal}"),"role_name":role,"crn_pattern":crn});
+        refused("/iam/v2/role-bindings".into(), Some(body))
+    };
     let in_environment = |environment: &str| json!({"spec":{"display_name":"x","environment":{"id":environment}}});
     BTreeMap::from([
         ("get /health", vec![]),
@@ -94,6 +103,37 @@ fn cases(own: &Ids, theirs: &Ids) -> BTreeMap<&'static str, Vec<Case>> {
             vec![refused(format!("/iam/v2/api-keys/{}", theirs.key), Some(json!({"spec":{"display_name":"x"}})))],
         ),
         ("delete /iam/v2/api-keys/{id}", vec![refused(format!("/iam/v2/api-keys/{}", theirs.key), None)]),
+        (
+            "get /iam/v2/role-bindings",
+            vec![
+                refused(format!("/iam/v2/role-bindings?crn_pattern={}", crn(&theirs.organization, "")), None),
+                Case { path: own_bindings(&format!("/environment={}", theirs.environment)), body: None, expected: 200 },
+                Case { path: own_bindings(&their_cluster_crn), body: None, expected: 200 },
+                Case {
+                    path: format!("{}&principal=User:{}", own_bindings(""), theirs.account),
+                    body: None,
+                    expected: 200,
+                },
+            ],
+        ),
+        (
+            "post /iam/v2/role-bindings",
+            vec![
+                bind(&own.account, "OrganizationAdmin", crn(&theirs.organization, "")),
+                bind(&theirs.account, "OrganizationAdmin", crn(&own.organization, "")),
+                bind(&theirs.user, "OrganizationAdmin", crn(&own.organization, "")),
+                bind(&own.account, "EnvironmentAdmin", in_own(&format!("/environment={}", theirs.environment))),
+                bind(&own.account, "CloudClusterAdmin", in_own(&their_cluster_crn)),
+                bind(
+                    &own.account,
+                    "CloudClusterAdmin",
+                    in_own(&format!("/environment={}/cloud-cluster={}", own.environment, theirs.cluster)),
+                ),
+                bind(&own.account, "ResourceOwner", in_own(&format!("/service-account={}", theirs.account))),
+            ],
+        ),
+        ("get /iam/v2/role-bindings/{id}", vec![refused(format!("/iam/v2/role-bindings/{}", theirs.binding), None)]),
+        ("delete /iam/v2/role-bindings/{id}", vec![refused(format!("/iam/v2/role-bindings/{}", theirs.binding), None)]),
         ("get /cmk/v2/clusters", vec![refused(format!("/cmk/v2/clusters?environment={}", theirs.environment), None)]),
         (
             "post /cmk/v2/clusters",
@@ -135,6 +175,8 @@ async fn make_objects(rest: &Rest, organization: &millstream_control_plane::Boot
     let cluster = rest.create_cluster(&environment, "one").await;
     let account = rest.create_service_account("app").await;
     let (key, _) = rest.create_kafka_key(&account, &cluster).await;
+    let crn = format!("crn://confluent.cloud/organization={}", organization.organization_id);
+    let binding = rest.bind_role(&account, "MetricsViewer", &crn).await;
     Ids {
         organization: organization.organization_id.to_string(),
         environment,
@@ -142,6 +184,7 @@ async fn make_objects(rest: &Rest, organization: &millstream_control_plane::Boot
         account,
         user: organization.user_id.to_string(),
         key,
+        binding,
     }
 }
 
@@ -154,6 +197,7 @@ fn nobodys_ids() -> Ids {
         account: "sa-n0body00".into(),
         user: "u-n0body00".into(),
         key: "AAAAAAAAAAAAAAAA".into(),
+        binding: "rb-n0body00".into(),
     }
 }
 
@@ -168,7 +212,9 @@ fn comparable(answer: &Answer, sent: &Ids) -> String {
     headers.sort();
     let request_id = answer.headers["x-request-id"].to_str().expect("text").to_owned();
     let mut text = answer.text.replace(&request_id, "<request>");
-    for id in [&sent.organization, &sent.environment, &sent.cluster, &sent.account, &sent.user, &sent.key] {
+    for id in
+        [&sent.organization, &sent.environment, &sent.cluster, &sent.account, &sent.user, &sent.key, &sent.binding]
+    {
         text = text.replace(id.as_str(), "<id>");
     }
     format!("{} {} {text}", answer.status, headers.join(", "))

@@ -84,7 +84,7 @@ on_both_engines! {
     async fn unknown_paths_and_methods_have_the_error_form(engine: Engine) {
         let installation = Installation::start(engine).await;
         let rest = &installation.rest;
-        for path in ["/", "/org/v2", "/org/v3/environments", "/iam/v2/role-bindings", "/org/v2/environments/", "/kafka"] {
+        for path in ["/", "/org/v2", "/org/v3/environments", "/iam/v2/identity-providers", "/org/v2/environments/", "/kafka"] {
             rest.get(path).await.expect_error(404);
         }
         rest.send("PUT", "/org/v2/environments", &[], None).await.expect_error(405);

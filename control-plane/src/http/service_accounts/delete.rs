@@ -11,6 +11,7 @@ use crate::fleet::wait;
 use crate::http::caller::Caller;
 use crate::http::error::ApiError;
 use crate::http::path::PathId;
+use crate::http::role_bindings::keep_an_administrator;
 use crate::store::config_log::{self, Changes};
 use crate::store::role_bindings::{self, Gone};
 use crate::store::{api_keys, organizations, service_accounts, shard};
@@ -30,6 +31,7 @@ pub async fn handle(
     account.ok_or_else(ApiError::not_found)?;
     let keys = api_keys::delete_of_service_account(&mut transaction, &caller.scope, &id).await?;
     let bindings = role_bindings::delete_with(&mut transaction, &caller.scope, Gone::ServiceAccount(&id)).await?;
+    keep_an_administrator(&mut transaction, &caller.scope).await?;
     service_accounts::delete(&mut transaction, &caller.scope, &id).await?;
     let mut changes = Changes::new();
     for (physical_cluster, key) in &keys {

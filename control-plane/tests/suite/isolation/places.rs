@@ -10,7 +10,7 @@ use serde_json::Value;
 use super::{Case, Ids, cases};
 
 /// Parameters of queries that name no object.
-const PLAIN_PARAMETERS: &[&str] = &["page_size", "page_token", "display_name"];
+const PLAIN_PARAMETERS: &[&str] = &["page_size", "page_token", "display_name", "role_name"];
 
 /// Where in a request an id is expected.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
@@ -29,6 +29,7 @@ fn ids_of(name: &str) -> Ids {
         account: format!("{name}-account"),
         user: format!("{name}-user"),
         key: format!("{name}-key"),
+        binding: format!("{name}-binding"),
     }
 }
 

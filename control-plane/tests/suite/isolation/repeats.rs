@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use super::{Ids, comparable, make_objects, nobodys_ids};
-use crate::fixture::rest::{cloud_key_body, cluster_body, kafka_key_body};
+use crate::fixture::rest::{cloud_key_body, cluster_body, kafka_key_body, role_binding_body};
 use crate::fixture::{Answer, Engine, Installation, Rest};
 
 /// Lists that hold one object in a new organization, so that there is no second page.
@@ -52,6 +52,11 @@ fn new_objects(path: &str, ids: &Ids) -> Vec<Value> {
         "/org/v2/environments" => vec![json!({"display_name":"again"})],
         "/iam/v2/service-accounts" => vec![json!({"display_name":"again","description":""})],
         "/iam/v2/api-keys" => vec![cloud_key_body(&ids.account), kafka_key_body(&ids.account, &ids.cluster)],
+        "/iam/v2/role-bindings" => {
+            let crn =
+                format!("crn://confluent.cloud/organization={}/environment={}", ids.organization, ids.environment);
+            vec![role_binding_body(&ids.account, "EnvironmentAdmin", &crn)]
+        }
         "/cmk/v2/clusters" => vec![cluster_body(&ids.environment, "again")],
         _ => panic!("POST {path} has no row in this test"),
     }
@@ -157,6 +162,7 @@ fn object_path(template: &str, ids: &Ids) -> String {
         "/org/v2/environments" => format!("{collection}/{}", ids.environment),
         "/iam/v2/service-accounts" => format!("{collection}/{}", ids.account),
         "/iam/v2/api-keys" => format!("{collection}/{}", ids.key),
+        "/iam/v2/role-bindings" => format!("{collection}/{}", ids.binding),
         "/cmk/v2/clusters" => format!("{collection}/{}?environment={}", ids.cluster, ids.environment),
         _ => panic!("{template} has no row in this test"),
     }

@@ -1,0 +1,166 @@
+//! `POST /iam/v2/role-bindings`. Answered once every live broker knows the binding, so that its first use succeeds.
+
+use std::sync::Arc;
+
+use axum::extract::State;
+use axum::response::Response;
+use millstream_api::crn::{CrnPattern, Scope};
+use millstream_api::ids::{LogicalClusterId, Principal, RoleBindingId};
+use millstream_api::plan;
+use millstream_api::rest::cmk::ClusterKind;
+use millstream_api::rest::iam::{CreateRoleBinding, RoleBinding};
+use millstream_api::role::Role;
+
+use super::{PatternError, parse_pattern, render};
+use crate::app::{Announced, App};
+use crate::domain::role_binding::{check_kind, check_scope};
+use crate::fleet::wait;
+use crate::http::answers::created;
+use crate::http::body::JsonBody;
+use crate::http::caller::Caller;
+use crate::http::error::ApiError;
+use crate::http::idempotency::{self, Idempotency};
+use crate::random;
+use crate::store::config_log::{self, Changes};
+use crate::store::error::StoreError;
+use crate::store::role_bindings::{self, MAX_ROLE_BINDINGS_PER_ORGANIZATION, RoleBinding as Row};
+use crate::store::{Transaction, environments, logical_clusters, organizations, service_accounts, shard};
+
+/// Gives a role to a user or service account.
+#[utoipa::path(post, path = "/iam/v2/role-bindings", operation_id = "createIamV2RoleBinding", tag = "Role bindings",
+    request_body = CreateRoleBinding, responses((status = 201, body = RoleBinding)))]
+pub async fn handle(
+    State(app): State<Arc<App>>,
+    caller: Caller,
+    idempotency: Idempotency,
+    body: JsonBody<CreateRoleBinding>,
+) -> Result<Response, ApiError> {
+    let wanted = parse(&caller, &body.value)?;
+    let organization = caller.scope.organization_id();
+    let mut transaction = app.database.write().await?;
+    organizations::lock(&mut transaction, organization).await?;
+    if let Some(id) = idempotency.find(&mut transaction, &caller, &body.bytes).await? {
+        let id = id.parse().map_err(|_| ApiError::internal())?;
+        let row = role_bindings::get(&mut transaction, &caller.scope, &id).await?.ok_or_else(idempotency::gone)?;
+        let announced = present_heads(&mut transaction, &caller).await?;
+        drop(transaction);
+        wait::announce(&app, &announced).await;
+        let answer = render(&app, &row);
+        return Ok(created(&answer.metadata, &answer));
+    }
+    check_principal(&mut transaction, &caller, &wanted.principal).await?;
+    check_target(&mut transaction, &caller, &wanted).await?;
+    let bindings = role_bindings::count(&mut transaction, &caller.scope).await?;
+    if bindings >= MAX_ROLE_BINDINGS_PER_ORGANIZATION {
+        let detail = format!("the organization has {bindings} role bindings, the most it can have: delete some first");
+        return Err(ApiError::quota_exceeded(detail));
+    }
+    let now = app.clock.now();
+    let (principal_service_account_id, principal_user_id) = match wanted.principal {
+        Principal::ServiceAccount(id) => (Some(id), None),
+        Principal::User(id) => (None, Some(id)),
+    };
+    let row = Row {
+        organization_id: organization,
+        id: RoleBindingId::from_random(random::bytes()?),
+        principal_service_account_id,
+        principal_user_id,
+        role_name: wanted.role.to_string(),
+        crn_pattern: wanted.pattern.to_string(),
+        sent_crn_pattern: body.value.crn_pattern.clone(),
+        created_at: now.0,
+    };
+    idempotency.remember(&app, &mut transaction, &caller, &body.bytes, row.id.as_str()).await?;
+    role_bindings::insert(&mut transaction, &row, &wanted.pattern.scope).await.map_err(|error| match error {
+        StoreError::Duplicate => ApiError::already_exists("the principal has this role there already"),
+        // What it is bound to went in the same moment.
+        StoreError::BrokenReference => ApiError::not_found().at("/crn_pattern"),
+        other => other.into(),
+    })?;
+    let item = row.config_item().ok_or_else(ApiError::internal)?;
+    let mut changes = Changes::new();
+    for host in role_bindings::hosts(&mut transaction, organization).await? {
+        changes.insert(host, vec![shard::upsert_role_binding(item.clone())]);
+    }
+    let announced = config_log::append_all(&mut transaction, changes, now).await?;
+    transaction.commit().await?;
+    wait::announce(&app, &announced).await;
+    let answer = render(&app, &row);
+    Ok(created(&answer.metadata, &answer))
+}
+
+struct Wanted {
+    principal: Principal,
+    role: Role,
+    pattern: CrnPattern,
+}
+
+fn parse(caller: &Caller, body: &CreateRoleBinding) -> Result<Wanted, ApiError> {
+    let principal = body.principal.parse().map_err(|_| {
+        ApiError::bad_request("principal must be User: and the id of a user or service account").at("/principal")
+    })?;
+    let role: Role = body.role_name.parse().map_err(|error: millstream_api::role::UnknownRole| {
+        ApiError::bad_request(error.to_string()).at("/role_name")
+    })?;
+    let pattern = parse_pattern(&caller.scope, &body.crn_pattern).map_err(|error| match error {
+        PatternError::Malformed(detail) => ApiError::bad_request(detail).at("/crn_pattern"),
+        PatternError::NotFound => ApiError::not_found().at("/crn_pattern"),
+    })?;
+    check_scope(role, &pattern.scope)?;
+    Ok(Wanted { principal, role, pattern })
+}
+
+async fn check_principal(
+    transaction: &mut Transaction,
+    caller: &Caller,
+    principal: &Principal,
+) -> Result<(), ApiError> {
+    let known = match principal {
+        Principal::ServiceAccount(id) => {
+            service_accounts::get_and_keep(transaction, &caller.scope, id).await?.is_some()
+        }
+        Principal::User(id) => organizations::has_user(transaction, &caller.scope, id).await?,
+    };
+    if known { Ok(()) } else { Err(ApiError::not_found().at("/principal")) }
+}
+
+/// Checks that what the pattern names exists, and that the role can be had there.
+async fn check_target(transaction: &mut Transaction, caller: &Caller, wanted: &Wanted) -> Result<(), ApiError> {
+    let not_found = || ApiError::not_found().at("/crn_pattern");
+    match &wanted.pattern.scope {
+        Scope::Organization => Ok(()),
+        Scope::ServiceAccount(id) => {
+            let account = service_accounts::get_and_keep(transaction, &caller.scope, id).await?;
+            account.map(|_| ()).ok_or_else(not_found)
+        }
+        Scope::Environment(id) => {
+            let environment = environments::get_and_keep(transaction, &caller.scope, id).await?;
+            environment.map(|_| ()).ok_or_else(not_found)
+        }
+        Scope::Cluster(environment, cluster) | Scope::KafkaResource(environment, cluster, _) => {
+            let row = logical_clusters::get_and_keep(transaction, &caller.scope, cluster).await?;
+            let row = row.filter(|row| row.environment_id == *environment).ok_or_else(not_found)?;
+            check_cluster_kind(cluster, &row.kind, wanted.role)
+        }
+    }
+}
+
+fn check_cluster_kind(cluster: &LogicalClusterId, kind: &str, role: Role) -> Result<(), ApiError> {
+    let kind: Result<ClusterKind, _> = serde_json::from_value(kind.into());
+    let Some(plan) = kind.ok().and_then(plan::of) else {
+        tracing::error!(logical_cluster = %cluster, "cluster {cluster} has a kind without a plan");
+        return Err(ApiError::internal());
+    };
+    Ok(check_kind(role, plan)?)
+}
+
+/// The newest revisions of the physical clusters that have the organization's bindings.
+async fn present_heads(transaction: &mut Transaction, caller: &Caller) -> Result<Announced, ApiError> {
+    let mut heads = Announced::new();
+    for host in role_bindings::hosts(transaction, caller.scope.organization_id()).await? {
+        if let Some(state) = config_log::state(transaction, &host).await? {
+            heads.push((host, state.head));
+        }
+    }
+    Ok(heads)
+}

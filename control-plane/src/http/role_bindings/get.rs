@@ -1,0 +1,28 @@
+//! `GET /iam/v2/role-bindings/{id}`.
+
+use std::sync::Arc;
+
+use axum::Json;
+use axum::extract::State;
+use millstream_api::ids::RoleBindingId;
+use millstream_api::rest::iam::RoleBinding;
+
+use super::render;
+use crate::app::App;
+use crate::http::caller::Caller;
+use crate::http::error::ApiError;
+use crate::http::path::PathId;
+use crate::store::role_bindings;
+
+/// Reads a role binding.
+#[utoipa::path(get, path = "/iam/v2/role-bindings/{id}", operation_id = "getIamV2RoleBinding", tag = "Role bindings",
+    params(("id" = String, Path, description = "`rb-…`")), responses((status = 200, body = RoleBinding)))]
+pub async fn handle(
+    State(app): State<Arc<App>>,
+    caller: Caller,
+    PathId(id): PathId<RoleBindingId>,
+) -> Result<Json<RoleBinding>, ApiError> {
+    let mut transaction = app.database.read().await?;
+    let row = role_bindings::get(&mut transaction, &caller.scope, &id).await?.ok_or_else(ApiError::not_found)?;
+    Ok(Json(render(&app, &row)))
+}
