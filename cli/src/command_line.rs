@@ -141,6 +141,10 @@ pub struct UpArgs {
     /// Host name that clients are told to connect to [default: the bind address, or localhost]
     #[arg(long, value_name = "HOST", env = "MILLSTREAM_ADVERTISED_HOST")]
     pub advertised_host: Option<String>,
+    /// Keep what the control plane knows in this PostgreSQL database, postgres://user:password@host/name [default: a
+    /// SQLite file in the data directory]
+    #[arg(long, value_name = "URL", env = "MILLSTREAM_DATABASE_URL", hide_env_values = true)]
+    pub database_url: Option<String>,
     /// What is logged to stderr, such as info or millstream_broker=debug
     #[arg(long, value_name = "FILTER", default_value = "warn", env = "MILLSTREAM_LOG")]
     pub log: String,

@@ -9,6 +9,7 @@ pub mod kafka;
 pub mod millstream;
 pub mod need;
 pub mod outcome;
+pub mod postgres;
 pub mod process;
 pub mod server;
 pub mod suites;

@@ -3,7 +3,7 @@
 use std::fs::OpenOptions;
 use std::io::{BufReader, Write};
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::{ChildStdout, Command, Stdio};
 use std::sync::{Mutex, mpsc};
 use std::time::Duration;
 
@@ -24,10 +24,17 @@ pub struct Millstream {
     process: ProcessGroup,
     access: Access,
     data_dir: TempDir,
-    log: PathBuf,
+    launch: Launch,
+}
+
+/// How it is started, each time.
+#[derive(Debug)]
+struct Launch {
+    binary: PathBuf,
+    arguments: Vec<String>,
     kafka_port: u16,
     http_port: u16,
-    binary: PathBuf,
+    log: PathBuf,
 }
 
 impl Millstream {
@@ -37,13 +44,29 @@ impl Millstream {
         Self::start_binary(&binary(context), &context.log)
     }
 
+    /// The same with the control plane's data in a database of PostgreSQL.
+    pub fn start_new_on(context: &Context, database_url: &str) -> Result<Self> {
+        build_once(context)?;
+        Self::start_binary_with(&binary(context), &["--database-url".to_owned(), database_url.to_owned()], &context.log)
+    }
+
     /// Starts the given program on an empty data directory.
     pub fn start_binary(binary: &Path, log: &Path) -> Result<Self> {
+        Self::start_binary_with(binary, &[], log)
+    }
+
+    /// The same with more arguments.
+    pub fn start_binary_with(binary: &Path, arguments: &[String], log: &Path) -> Result<Self> {
         let data_dir = tempfile::Builder::new().prefix("millstream-").tempdir()?;
-        let (kafka_port, http_port) = (free_port()?, free_port()?);
-        let (process, access) = start(binary, data_dir.path(), kafka_port, http_port, log)?;
-        let binary = binary.to_owned();
-        Ok(Self { process, access, data_dir, log: log.to_owned(), kafka_port, http_port, binary })
+        let launch = Launch {
+            binary: binary.to_owned(),
+            arguments: arguments.to_vec(),
+            kafka_port: free_port()?,
+            http_port: free_port()?,
+            log: log.to_owned(),
+        };
+        let (process, access) = launch.start(data_dir.path())?;
+        Ok(Self { process, access, data_dir, launch })
     }
 
     pub fn data_dir(&self) -> &Path {
@@ -106,7 +129,7 @@ impl Server for Millstream {
 
     fn restart(&mut self) -> Result<()> {
         self.process.kill_hard();
-        let (process, access) = start(&self.binary, self.data_dir.path(), self.kafka_port, self.http_port, &self.log)?;
+        let (process, access) = self.launch.start(self.data_dir.path())?;
         let same_key = access.api_key == self.access.api_key && access.api_secret == self.access.api_secret;
         self.process = process;
         self.access = access;
@@ -117,19 +140,22 @@ impl Server for Millstream {
     }
 }
 
-fn start(
-    binary: &Path,
-    data_dir: &Path,
-    kafka_port: u16,
-    http_port: u16,
-    log: &Path,
-) -> Result<(ProcessGroup, Access)> {
-    let mut command = Command::new(binary);
-    command.arg("up").arg("--data-dir").arg(data_dir).args(["--output", "json"]);
-    command.args(["--kafka-port", &kafka_port.to_string(), "--http-port", &http_port.to_string()]);
-    let errors = OpenOptions::new().create(true).append(true).open(log)?;
-    let mut process = ProcessGroup::spawn("millstream up", command.stdout(Stdio::piped()).stderr(errors))?;
-    let output = process.child_mut().stdout.take().ok_or_else(|| anyhow!("millstream up has no standard output"))?;
+impl Launch {
+    fn start(&self, data_dir: &Path) -> Result<(ProcessGroup, Access)> {
+        let mut command = Command::new(&self.binary);
+        command.arg("up").arg("--data-dir").arg(data_dir).args(["--output", "json"]).args(&self.arguments);
+        command.args(["--kafka-port", &self.kafka_port.to_string(), "--http-port", &self.http_port.to_string()]);
+        let errors = OpenOptions::new().create(true).append(true).open(&self.log)?;
+        let mut process = ProcessGroup::spawn("millstream up", command.stdout(Stdio::piped()).stderr(errors))?;
+        let output =
+            process.child_mut().stdout.take().ok_or_else(|| anyhow!("millstream up has no standard output"))?;
+        let document = read_first_document(output, &self.log)?;
+        Ok((process, parse_access(&document)?))
+    }
+}
+
+/// The one JSON object that the command prints.
+fn read_first_document(output: ChildStdout, log: &Path) -> Result<Value> {
     let (sender, receiver) = mpsc::channel();
     let log = log.to_owned();
     std::thread::spawn(move || {
@@ -146,7 +172,7 @@ fn start(
         .with_context(|| format!("millstream up printed nothing within {} s", READY_LIMIT.as_secs()))?
         .ok_or_else(|| anyhow!("millstream up ended before it was ready"))?
         .context("millstream up printed something that is not JSON")?;
-    Ok((process, parse_access(&document)?))
+    Ok(document)
 }
 
 fn parse_access(document: &Value) -> Result<Access> {

@@ -23,6 +23,15 @@ pub const PYTHON: Need = Need {
     how: "apt-get install python3 python3-venv",
 };
 pub const KCAT: Need = Need { what: "kcat", probe: &["kcat", "-V"], how: "apt-get install kcat" };
+pub const POSTGRES: Need = Need {
+    what: "PostgreSQL 15 or later",
+    probe: &[
+        "sh",
+        "-c",
+        "PATH=$PATH:/usr/lib/postgresql/15/bin:/usr/lib/postgresql/16/bin:/usr/lib/postgresql/17/bin; command -v initdb",
+    ],
+    how: "apt-get install postgresql",
+};
 pub const CURL: Need = Need { what: "curl", probe: &["curl", "--version"], how: "apt-get install curl" };
 
 impl Need {

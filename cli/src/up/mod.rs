@@ -50,6 +50,7 @@ const STOP_LIMIT: Duration = Duration::from_secs(30);
 pub fn run(runtime: &Runtime, args: UpArgs, data_dir: &Path, output: Output) -> Result<(), Failure> {
     let began = Instant::now();
     log_to_stderr(&args.log)?;
+    let database = args.database_url.as_deref().map(parse_database_url).transpose()?;
     // The directory is looked at before the ports are bound: a second `up` is told about the first one, not about its
     // ports. Nothing is written before both are known to be free.
     DataDir::check(data_dir)?;
@@ -59,7 +60,7 @@ pub fn run(runtime: &Runtime, args: UpArgs, data_dir: &Path, output: Output) -> 
     if !args.bind.is_loopback() && !args.tls {
         eprintln!("Warning: other machines can reach {} and keys travel unencrypted\nSuggestion: add --tls", args.bind);
     }
-    runtime.block_on(serve(&args, data_dir, listeners, output, began))
+    runtime.block_on(serve(&args, database, data_dir, listeners, output, began))
 }
 
 /// Allows as many open files as this user may have: every partition keeps some.
@@ -84,8 +85,15 @@ fn log_to_stderr(filter: &str) -> Result<(), Failure> {
     set.map_err(|error| Failure::failed(format!("cannot set up logging: {error}")))
 }
 
+fn parse_database_url(url: &str) -> Result<DatabaseUrl, Failure> {
+    // The URL holds a password, so the message does not repeat it.
+    let wrong = |error| Failure::usage(format!("--database-url cannot be used: {}", chain(&error)));
+    url.parse().map_err(wrong)
+}
+
 async fn serve(
     args: &UpArgs,
+    database: Option<DatabaseUrl>,
     data_dir: DataDir,
     listeners: Listeners,
     output: Output,
@@ -94,7 +102,7 @@ async fn serve(
     let mut signals = StopSignals::install()?;
     let places = Places::new(args, &listeners)?;
     let mut service = tokio::select! {
-        started = Service::start(args, &data_dir, listeners, &places) => started?,
+        started = Service::start(args, database, &data_dir, listeners, &places) => started?,
         // What was started so far ends with the process, as after kill -9.
         () = signals.next() => return Ok(()),
     };
@@ -193,7 +201,13 @@ struct Service {
 }
 
 impl Service {
-    async fn start(args: &UpArgs, data_dir: &DataDir, listeners: Listeners, places: &Places) -> Result<Self, Failure> {
+    async fn start(
+        args: &UpArgs,
+        database: Option<DatabaseUrl>,
+        data_dir: &DataDir,
+        listeners: Listeners,
+        places: &Places,
+    ) -> Result<Self, Failure> {
         let secrets = data_dir.secrets()?;
         let certificates = match args.tls {
             true => {
@@ -226,7 +240,7 @@ impl Service {
         });
         let control_plane_dir = data_dir.folder("control-plane")?;
         let control_plane = ControlPlane::start(millstream_control_plane::Config {
-            database: DatabaseUrl::Sqlite(control_plane_dir.join("control-plane.sqlite")),
+            database: database.unwrap_or_else(|| DatabaseUrl::Sqlite(control_plane_dir.join("control-plane.sqlite"))),
             http_listener: listeners.http,
             fleet_listener: listeners.fleet,
             public_url: places.rest_url.clone(),
