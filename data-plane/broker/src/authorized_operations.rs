@@ -1,27 +1,59 @@
 //! Which operations a principal may use, as the bit fields of Metadata, DescribeCluster and DescribeGroups
 //! (KIP-430): bit `n` stands for Kafka's AclOperation with code `n`.
-//!
-//! Today a key may do everything on its own logical cluster, so the fields name every operation that the
-//! resource supports.
+
+use millstream_api::role::{KafkaResource, Operation, Operations};
+use millstream_metadata::acl::CLUSTER_NAME;
+
+use crate::authorizer::grants::Grants;
 
 /// Kafka's value for "was not asked".
 pub(crate) const NOT_ASKED: i32 = i32::MIN;
 
-const READ: i32 = 1 << 3;
-const WRITE: i32 = 1 << 4;
-const CREATE: i32 = 1 << 5;
-const DELETE: i32 = 1 << 6;
-const ALTER: i32 = 1 << 7;
-const DESCRIBE: i32 = 1 << 8;
-const CLUSTER_ACTION: i32 = 1 << 9;
-const DESCRIBE_CONFIGS: i32 = 1 << 10;
-const ALTER_CONFIGS: i32 = 1 << 11;
-const IDEMPOTENT_WRITE: i32 = 1 << 12;
-
 /// What can be done to a topic.
-pub(crate) const TOPIC: i32 = READ | WRITE | CREATE | DELETE | ALTER | DESCRIBE | DESCRIBE_CONFIGS | ALTER_CONFIGS;
+const TOPIC: Operations = Operations::of(&[
+    Operation::Read,
+    Operation::Write,
+    Operation::Create,
+    Operation::Delete,
+    Operation::Alter,
+    Operation::Describe,
+    Operation::DescribeConfigs,
+    Operation::AlterConfigs,
+]);
 /// What can be done to a cluster. ClusterAction is for brokers only.
-pub(crate) const CLUSTER: i32 =
-    (CREATE | DESCRIBE | ALTER | DESCRIBE_CONFIGS | ALTER_CONFIGS | IDEMPOTENT_WRITE) & !CLUSTER_ACTION;
+const CLUSTER: Operations = Operations::of(&[
+    Operation::Create,
+    Operation::Alter,
+    Operation::Describe,
+    Operation::DescribeConfigs,
+    Operation::AlterConfigs,
+    Operation::IdempotentWrite,
+]);
 /// What can be done to a consumer group.
-pub(crate) const GROUP: i32 = READ | DELETE | DESCRIBE | DESCRIBE_CONFIGS | ALTER_CONFIGS;
+const GROUP: Operations = Operations::of(&[
+    Operation::Read,
+    Operation::Delete,
+    Operation::Describe,
+    Operation::DescribeConfigs,
+    Operation::AlterConfigs,
+]);
+
+/// What may be done to a topic.
+pub(crate) fn on_topic(grants: &Grants, name: &str) -> i32 {
+    bits(grants.operations(KafkaResource::Topic, name), TOPIC)
+}
+
+/// What may be done to a group.
+pub(crate) fn on_group(grants: &Grants, group_id: &str) -> i32 {
+    bits(grants.operations(KafkaResource::Group, group_id), GROUP)
+}
+
+/// What may be done to the logical cluster.
+pub(crate) fn on_cluster(grants: &Grants) -> i32 {
+    bits(grants.operations(KafkaResource::Cluster, CLUSTER_NAME), CLUSTER)
+}
+
+/// Every operation there is has a bit below the one of [`NOT_ASKED`].
+fn bits(allowed: Operations, supported: Operations) -> i32 {
+    (allowed.0 & supported.0).cast_signed()
+}

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use millstream_api::ids::PhysicalClusterId;
 use millstream_metadata::raft::MetadataGroup;
 
+use crate::authorizer::Authorizer;
 use crate::connections::ConnectionRegistry;
 use crate::fleet::status::FleetStatus;
 use crate::groups::coordinator::GroupCoordinator;
@@ -31,6 +32,7 @@ pub(crate) struct Broker {
     pub(crate) partitions: Partitions,
     pub(crate) groups: Arc<GroupCoordinator>,
     pub(crate) tenants: Arc<TenantDirectory>,
+    pub(crate) authorizer: Authorizer,
     pub(crate) connections: Arc<ConnectionRegistry>,
     pub(crate) producer_ids: ProducerIds,
     pub(crate) metrics: Arc<Metrics>,

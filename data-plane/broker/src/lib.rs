@@ -7,6 +7,7 @@
 mod acls;
 mod api;
 mod authorized_operations;
+mod authorizer;
 mod broker;
 mod broker_settings;
 mod clock;

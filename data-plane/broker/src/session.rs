@@ -8,6 +8,8 @@ use std::sync::Arc;
 
 use millstream_protocol::error_code::ErrorCode;
 
+use crate::authorizer::grants::Grants;
+use crate::authorizer::{LiveGrants, Who};
 use crate::broker::Broker;
 use crate::connections::Admission;
 use crate::metrics::TenantMetrics;
@@ -38,12 +40,19 @@ enum State {
 }
 
 /// What an authenticated connection knows.
-#[derive(Clone)]
 pub(crate) struct Authenticated {
     /// The key, its owner and its tenant.
     pub(crate) credential: Arc<Credential>,
     /// The counters of the tenant.
     pub(crate) metrics: Arc<TenantMetrics>,
+    rights: LiveGrants,
+}
+
+impl Authenticated {
+    /// What the principal may do, as of the beginning of the request.
+    pub(crate) fn grants(&self) -> &Arc<Grants> {
+        self.rights.grants()
+    }
 }
 
 /// A refused login: Kafka's code and a text for the client.
@@ -59,17 +68,20 @@ impl Session {
     }
 
     pub(crate) fn client_host(&self) -> IpAddr {
-        self.peer.ip()
+        self.peer.ip().to_canonical()
     }
 
     pub(crate) fn is_authenticated(&self) -> bool {
         matches!(self.state, State::Authenticated(_))
     }
 
-    /// The authenticated identity, if there is one.
-    pub(crate) fn authenticated(&self) -> Option<&Authenticated> {
-        match &self.state {
-            State::Authenticated(authenticated) => Some(authenticated),
+    /// The authenticated identity, if there is one, with what it may do now.
+    pub(crate) fn authenticated(&mut self) -> Option<&Authenticated> {
+        match &mut self.state {
+            State::Authenticated(authenticated) => {
+                authenticated.rights.refresh(&self.broker.authorizer);
+                Some(authenticated)
+            }
             _ => None,
         }
     }
@@ -119,7 +131,13 @@ impl Session {
         }
         let metrics = self.broker.metrics.tenant(&credential.tenant);
         metrics.count_authentication();
-        self.state = State::Authenticated(Authenticated { credential, metrics });
+        let who = Who {
+            tenant: credential.tenant.clone(),
+            principal: credential.principal.clone(),
+            host: Some(self.client_host()),
+        };
+        let rights = self.broker.authorizer.follow(who);
+        self.state = State::Authenticated(Authenticated { credential, metrics, rights });
         Ok(())
     }
 }

@@ -17,6 +17,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::{error, info, warn};
 use uuid::Uuid;
 
+use crate::authorizer::Authorizer;
 use crate::broker::{Broker, Settings};
 use crate::config::BrokerConfig;
 use crate::connections::ConnectionRegistry;
@@ -115,6 +116,7 @@ pub async fn start(config: BrokerConfig) -> Result<RunningBroker, StartError> {
     let broker = Arc::new(Broker {
         partitions: Partitions::new(data_dir.join("partitions"), open_mode),
         producer_ids: ProducerIds::new(settings.broker_id),
+        authorizer: Authorizer::new(Arc::clone(&tenants), metadata.subscribe()),
         settings,
         metadata,
         groups,

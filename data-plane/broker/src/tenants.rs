@@ -5,8 +5,10 @@
 //! Never dials anything, never logs a secret, never concludes from absence that a tenant's data may go.
 
 pub(crate) mod image;
+pub(crate) mod role_bindings;
 
 use std::path::Path;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
 use aws_lc_rs::constant_time::verify_slices_are_equal;
@@ -16,6 +18,7 @@ use millstream_api::ids::{ApiKeyId, EnvironmentId, LogicalClusterId, Organizatio
 
 use crate::fleet::image_file::{ImageFile, JournalRecord, OpenError};
 use crate::tenants::image::{Changes, DeltaError, Image, Position, SnapshotError};
+use crate::tenants::role_bindings::RoleBinding;
 
 /// Longest secret that is looked at. Ours have 64 characters.
 const MAX_SECRET_BYTES: usize = 1_024;
@@ -65,6 +68,7 @@ pub(crate) struct LogicalCluster {
 pub(crate) struct TenantDirectory {
     image: RwLock<Image>,
     writer: Mutex<Writer>,
+    rights_version: AtomicU64,
 }
 
 struct Writer {
@@ -84,7 +88,7 @@ impl TenantDirectory {
             image.replay(record);
         }
         let writer = Writer { file, unsaved: Vec::new(), rewrite: false };
-        Ok(Self { image: RwLock::new(image), writer: Mutex::new(writer) })
+        Ok(Self { image: RwLock::new(image), writer: Mutex::new(writer), rights_version: AtomicU64::new(0) })
     }
 
     /// The credential of this key if the secret is right. Takes as long for an unknown key as for a wrong secret.
@@ -123,6 +127,22 @@ impl TenantDirectory {
         self.image.read().unwrap_or_else(PoisonError::into_inner).clusters().get(id).cloned()
     }
 
+    /// Another number than before means that what principals may do can have changed. Cheap enough for every request.
+    pub(crate) fn rights_version(&self) -> u64 {
+        self.rights_version.load(Ordering::Acquire)
+    }
+
+    /// A logical cluster and the role bindings of a principal in its organization, as of one moment. The same pointers
+    /// mean the same content. Bindings of other organizations are not left out.
+    pub(crate) fn cluster_and_role_bindings(
+        &self,
+        tenant: &LogicalClusterId,
+        principal: &Principal,
+    ) -> (Option<Arc<LogicalCluster>>, Option<Arc<Vec<RoleBinding>>>) {
+        let image = self.image.read().unwrap_or_else(PoisonError::into_inner);
+        (image.clusters().get(tenant).cloned(), image.role_bindings_of(principal))
+    }
+
     /// Epoch and revision of the image; zeros when there is none.
     pub(crate) fn position(&self) -> Position {
         self.image.read().unwrap_or_else(PoisonError::into_inner).position()
@@ -147,6 +167,7 @@ impl TenantDirectory {
     ) -> Result<Changes, SnapshotError> {
         let mut writer = self.writer.lock().unwrap_or_else(PoisonError::into_inner);
         let changes = self.image.write().unwrap_or_else(PoisonError::into_inner).apply_snapshot(begin, items)?;
+        self.publish_rights(&changes);
         writer.unsaved.clear();
         writer.rewrite = true;
         Ok(changes)
@@ -157,6 +178,7 @@ impl TenantDirectory {
     pub(crate) fn apply_delta(&self, delta: Delta) -> Result<Changes, DeltaError> {
         let mut writer = self.writer.lock().unwrap_or_else(PoisonError::into_inner);
         let changes = self.image.write().unwrap_or_else(PoisonError::into_inner).apply_delta(&delta)?;
+        self.publish_rights(&changes);
         writer.remember(JournalRecord::delta(delta));
         Ok(changes)
     }
@@ -167,6 +189,12 @@ impl TenantDirectory {
         let record = JournalRecord::deletion_done(tenant);
         self.image.write().unwrap_or_else(PoisonError::into_inner).replay(&record);
         writer.remember(record);
+    }
+
+    fn publish_rights(&self, changes: &Changes) {
+        if changes.rights_changed {
+            self.rights_version.fetch_add(1, Ordering::Release);
+        }
     }
 
     /// Puts everything that was applied on disk and answers the position that is safe there. Blocks on fsync.

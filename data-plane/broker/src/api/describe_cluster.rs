@@ -36,7 +36,7 @@ pub(super) async fn handle(
         controller_id: ctx.broker.settings.broker_id,
         brokers,
         cluster_authorized_operations: if request.include_cluster_authorized_operations {
-            authorized_operations::CLUSTER
+            authorized_operations::on_cluster(ctx.authenticated.grants())
         } else {
             NOT_ASKED
         },

@@ -20,12 +20,14 @@ pub(super) async fn handle<'a>(
     ctx: &RequestContext<'_>,
     request: DescribeGroupsRequest<'a>,
 ) -> DescribeGroupsResponse<'a> {
-    let authorized_operations = if request.include_authorized_operations {
-        authorized_operations::GROUP
-    } else {
-        authorized_operations::NOT_ASKED
-    };
-    let groups = request.groups.into_iter().map(|group_id| describe(ctx, group_id, authorized_operations));
+    let groups = request.groups.into_iter().map(|group_id| {
+        let authorized_operations = if request.include_authorized_operations {
+            authorized_operations::on_group(ctx.authenticated.grants(), &group_id)
+        } else {
+            authorized_operations::NOT_ASKED
+        };
+        describe(ctx, group_id, authorized_operations)
+    });
     DescribeGroupsResponse { groups: groups.collect(), ..DescribeGroupsResponse::default() }
 }
 

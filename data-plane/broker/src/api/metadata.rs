@@ -34,7 +34,7 @@ pub(super) async fn handle<'a>(ctx: &RequestContext<'_>, request: MetadataReques
     if is_everything {
         let image = broker.metadata.image();
         let all = image.tenant(tenant).map(|tenant| tenant.topics().cloned().collect::<Vec<_>>()).unwrap_or_default();
-        found.extend(all.iter().map(|topic| describe(&image, topic, &request)));
+        found.extend(all.iter().map(|topic| describe(ctx, &image, topic, &request)));
     } else {
         for wanted in request.topics.as_deref().unwrap_or_default() {
             found.push(describe_wanted(ctx, wanted, &request).await);
@@ -50,7 +50,7 @@ pub(super) async fn handle<'a>(ctx: &RequestContext<'_>, request: MetadataReques
         controller_id: broker.settings.broker_id,
         topics: found,
         cluster_authorized_operations: if request.include_cluster_authorized_operations {
-            authorized_operations::CLUSTER
+            authorized_operations::on_cluster(ctx.authenticated.grants())
         } else {
             NOT_ASKED
         },
@@ -77,12 +77,12 @@ async fn describe_wanted<'a>(
     let asked_by_id = !wanted.topic_id.is_nil();
     let Some(name) = wanted.name.as_ref().filter(|_| !asked_by_id) else {
         return match image.topic_by_id(tenant, wanted.topic_id) {
-            Some(topic) => describe(&image, topic, request),
+            Some(topic) => describe(ctx, &image, topic, request),
             None => missing(None, wanted.topic_id, ErrorCode::UnknownTopicId),
         };
     };
     if let Some(topic) = image.topic_by_name(tenant, name) {
-        return describe(&image, topic, request);
+        return describe(ctx, &image, topic, request);
     }
     let may_create = request.allow_auto_topic_creation && ctx.broker.settings.auto_create_topics;
     if !may_create {
@@ -104,7 +104,7 @@ async fn describe_wanted<'a>(
     // Another request may have created it in between, which is just as good.
     let image = ctx.broker.metadata.image();
     match (image.topic_by_name(tenant, name), created) {
-        (Some(topic), _) => describe(&image, topic, request),
+        (Some(topic), _) => describe(ctx, &image, topic, request),
         (None, Err(error)) => missing(Some(name.clone()), Uuid::nil(), error.code()),
         (None, Ok(_)) => missing(Some(name.clone()), Uuid::nil(), ErrorCode::UnknownTopicOrPartition),
     }
@@ -115,6 +115,7 @@ fn missing(name: Option<Cow<'_, str>>, topic_id: Uuid, code: ErrorCode) -> Metad
 }
 
 fn describe<'a>(
+    ctx: &RequestContext<'_>,
     image: &MetadataImage,
     topic: &Arc<TopicImage>,
     request: &MetadataRequest<'_>,
@@ -145,7 +146,7 @@ fn describe<'a>(
         is_internal: false,
         partitions,
         topic_authorized_operations: if request.include_topic_authorized_operations {
-            authorized_operations::TOPIC
+            authorized_operations::on_topic(ctx.authenticated.grants(), topic.name.as_str())
         } else {
             NOT_ASKED
         },

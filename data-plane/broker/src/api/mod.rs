@@ -6,6 +6,7 @@
 use std::net::IpAddr;
 use std::sync::Arc;
 
+use millstream_api::role::{KafkaResource, Operation};
 use millstream_log::Slice;
 use millstream_protocol::api_key::ApiKey;
 use millstream_protocol::error::{DecodeError, EncodeError};
@@ -60,6 +61,19 @@ pub(crate) struct RequestContext<'a> {
     pub(crate) client_id: &'a str,
     pub(crate) client_host: IpAddr,
     pub(crate) api_version: i16,
+}
+
+#[allow(dead_code, reason = "the handlers that ask follow one by one")]
+impl RequestContext<'_> {
+    /// Whether the principal may do this to a topic, group or transactional id.
+    pub(crate) fn allows(&self, operation: Operation, resource: KafkaResource, name: &str) -> bool {
+        self.authenticated.grants().allows(operation, resource, name)
+    }
+
+    /// Whether the principal may do this to the logical cluster.
+    pub(crate) fn allows_on_cluster(&self, operation: Operation) -> bool {
+        self.authenticated.grants().allows_on_cluster(operation)
+    }
 }
 
 /// What goes back to the client.
@@ -129,6 +143,7 @@ pub(crate) async fn answer(broker: &Arc<Broker>, session: &mut Session, frame: &
     if api == ApiKey::SaslAuthenticate {
         return sasl_authenticate::answer(session, reader, version, correlation_id);
     }
+    let client_host = session.client_host();
     let Some(authenticated) = session.authenticated() else {
         return Err(RequestError::NotAuthenticated(api.name()));
     };
@@ -137,7 +152,7 @@ pub(crate) async fn answer(broker: &Arc<Broker>, session: &mut Session, frame: &
         broker,
         authenticated,
         client_id: cut(request.client_id.unwrap_or(""), MAX_CLIENT_ID_BYTES),
-        client_host: session.client_host(),
+        client_host,
         api_version: version,
     };
     dispatch(&ctx, api, reader, correlation_id).await

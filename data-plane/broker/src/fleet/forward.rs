@@ -142,6 +142,7 @@ fn to_http(forwarded: ForwardedRequest) -> Result<Request<Body>, String> {
     let caller = Caller {
         tenant: forwarded.logical_cluster_id.parse().map_err(|error| format!("logical_cluster_id: {error}"))?,
         principal: forwarded.principal.parse().map_err(|error| format!("principal: {error}"))?,
+        host: None,
     };
     let path = &forwarded.path_and_query;
     if !path.starts_with(PATH_PREFIX) || path.len() > MAX_PATH_BYTES {

@@ -3,10 +3,11 @@
 //! Promises: a request goes on only with the caller of a key that stands; a wrong secret and an unknown key look
 //! alike. Never trusts an identity that came with the request.
 
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::extract::{Request, State};
+use axum::extract::{ConnectInfo, Request, State};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use base64::Engine;
@@ -38,7 +39,8 @@ pub(super) async fn authenticate(State(broker): State<Arc<Broker>>, mut request:
     let Credential { tenant, principal, .. } = credential.as_ref();
     broker.metrics.tenant(tenant).count_authentication();
     let base_url = base_url(request.headers());
-    request.extensions_mut().insert(Caller { tenant: tenant.clone(), principal: principal.clone() });
+    let host = request.extensions().get::<ConnectInfo<SocketAddr>>().map(|peer| peer.0.ip().to_canonical());
+    request.extensions_mut().insert(Caller { tenant: tenant.clone(), principal: principal.clone(), host });
     request.extensions_mut().insert(base_url);
     next.run(request).await
 }

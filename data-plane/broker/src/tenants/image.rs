@@ -1,17 +1,18 @@
 //! The image of the control plane's configuration in memory: pure, no locks, no files.
 //!
 //! Promises: a delta is applied whole or not at all; an item that cannot be understood never blocks the rest,
-//! and a key that cannot be understood is refused rather than left as it was. Never does I/O.
+//! and a key or a role binding that cannot be understood gives nothing rather than what it gave before. Never does I/O.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 
 use aws_lc_rs::hmac;
 use millstream_api::fleet::{self, ConfigEvent, ConfigItem, ConfigItemKey, Delta, SnapshotBegin};
 use millstream_api::fleet::{config_event::Change, config_item::Item, config_item_key::Key};
-use millstream_api::ids::{ApiKeyId, LogicalClusterId};
+use millstream_api::ids::{ApiKeyId, LogicalClusterId, OrganizationId, Principal, RoleBindingId};
 
 use crate::fleet::image_file::{JournalRecord, StoredImage};
+use crate::tenants::role_bindings::{RoleBinding, RoleBindings};
 use crate::tenants::{ClusterKind, Credential, LogicalCluster};
 
 /// Items that one image holds at most.
@@ -41,6 +42,8 @@ pub(crate) struct Changes {
     pub(crate) removed_clusters: Vec<LogicalClusterId>,
     /// Clusters whose deletion was said expressly: delete their data.
     pub(crate) deleted_clusters: Vec<LogicalClusterId>,
+    /// Whether what principals may do can have changed.
+    pub(crate) rights_changed: bool,
     /// Descriptions of items that could not be understood; at most a few.
     pub(crate) invalid_items: Vec<String>,
 }
@@ -98,6 +101,7 @@ pub(crate) struct KnownKey {
 enum QuarantineKey {
     Cluster(String),
     ApiKey(String),
+    RoleBinding(String),
 }
 
 /// The configuration as of one revision.
@@ -106,6 +110,7 @@ pub(crate) struct Image {
     pepper: Arc<Pepper>,
     clusters: HashMap<LogicalClusterId, Arc<LogicalCluster>>,
     keys: HashMap<ApiKeyId, KnownKey>,
+    role_bindings: RoleBindings,
     quarantined: BTreeMap<QuarantineKey, ConfigItem>,
     pending_deletions: BTreeSet<LogicalClusterId>,
 }
@@ -117,6 +122,7 @@ impl Default for Image {
             pepper: Arc::new(Pepper::new([0; HMAC_BYTES])),
             clusters: HashMap::new(),
             keys: HashMap::new(),
+            role_bindings: RoleBindings::default(),
             quarantined: BTreeMap::new(),
             pending_deletions: BTreeSet::new(),
         }
@@ -142,6 +148,11 @@ impl Image {
     /// All clusters.
     pub(crate) fn clusters(&self) -> &HashMap<LogicalClusterId, Arc<LogicalCluster>> {
         &self.clusters
+    }
+
+    /// The role bindings of a principal. The same pointer means the same bindings.
+    pub(crate) fn role_bindings_of(&self, principal: &Principal) -> Option<Arc<Vec<RoleBinding>>> {
+        self.role_bindings.of(principal).cloned()
     }
 
     /// Number of keys.
@@ -174,6 +185,7 @@ impl Image {
         let same_pepper = self.pepper.bytes == pepper;
         let old_keys = std::mem::take(&mut self.keys);
         let old_clusters = std::mem::take(&mut self.clusters);
+        self.role_bindings = RoleBindings::default();
         self.quarantined.clear();
         self.pepper = Arc::new(Pepper::new(pepper));
         for item in items {
@@ -188,6 +200,8 @@ impl Image {
             }
         }
         changes.removed_clusters.extend(old_clusters.into_keys().filter(|id| !self.clusters.contains_key(id)));
+        self.forget_absent_organizations(&mut changes);
+        changes.rights_changed = true;
         self.position = Position { epoch: begin.epoch, revision: begin.revision };
         Ok(changes)
     }
@@ -206,13 +220,17 @@ impl Image {
             });
         }
         check_order(delta)?;
-        if self.keys.len() + self.clusters.len() + delta.events.len() > MAX_ITEMS {
+        let items = self.keys.len() + self.clusters.len() + self.role_bindings.len();
+        if items + delta.events.len() > MAX_ITEMS {
             return Err(DeltaError::TooLarge);
         }
         let mut changes = Changes::default();
         let applied = self.position.revision;
         for event in delta.events.iter().filter(|event| event.revision > applied) {
             self.apply_event(event, &mut changes);
+        }
+        if changes.rights_changed {
+            self.forget_absent_organizations(&mut changes);
         }
         self.position.revision = applied.max(delta.to_revision);
         Ok(changes)
@@ -232,7 +250,8 @@ impl Image {
     pub(crate) fn to_stored(&self) -> StoredImage {
         let clusters = self.clusters.values().map(|cluster| Item::LogicalCluster(cluster.to_wire()));
         let keys = self.keys.values().map(|key| Item::ApiKey(key.to_wire()));
-        let items = clusters.chain(keys).map(|item| ConfigItem { item: Some(item) });
+        let role_bindings = self.role_bindings.iter().map(|binding| Item::RoleBinding(binding.to_wire()));
+        let items = clusters.chain(keys).chain(role_bindings).map(|item| ConfigItem { item: Some(item) });
         StoredImage {
             epoch: self.position.epoch,
             revision: self.position.revision,
@@ -264,8 +283,12 @@ impl Image {
                 self.delete_cluster(id, changes);
             }
             Some(Change::Delete(ConfigItemKey { key: Some(Key::ApiKeyId(id)) })) => self.delete_key(id, changes),
+            Some(Change::Delete(ConfigItemKey { key: Some(Key::RoleBindingId(id)) })) => {
+                self.quarantined.remove(&QuarantineKey::RoleBinding(id.clone()));
+                self.forget_role_binding(id, changes);
+            }
             // Understood by nobody yet.
-            Some(Change::Delete(ConfigItemKey { key: Some(Key::RoleBindingId(_) | Key::ClientQuotaId(_)) })) => {}
+            Some(Change::Delete(ConfigItemKey { key: Some(Key::ClientQuotaId(_)) })) => {}
             Some(Change::Delete(ConfigItemKey { key: None })) | None => {
                 changes.report(format!("an event of revision {} is of an unknown kind", event.revision));
             }
@@ -278,7 +301,11 @@ impl Image {
                 Ok(cluster) => {
                     self.quarantined.remove(&QuarantineKey::Cluster(wire.id.clone()));
                     self.pending_deletions.remove(&cluster.id);
-                    self.clusters.insert(cluster.id.clone(), Arc::new(cluster));
+                    let is_same = self.clusters.get(&cluster.id).is_some_and(|known| **known == cluster);
+                    if !is_same {
+                        self.clusters.insert(cluster.id.clone(), Arc::new(cluster));
+                        changes.rights_changed = true;
+                    }
                 }
                 // A cluster that was understood before goes on as it was.
                 Err(reason) => {
@@ -298,7 +325,18 @@ impl Image {
                     self.quarantine(key, item, &reason, changes);
                 }
             },
-            Some(Item::RoleBinding(_) | Item::ClientQuota(_)) => {}
+            Some(Item::RoleBinding(wire)) => match RoleBinding::parse(wire) {
+                Ok(binding) => {
+                    self.quarantined.remove(&QuarantineKey::RoleBinding(wire.id.clone()));
+                    changes.rights_changed |= self.role_bindings.insert(binding);
+                }
+                Err(reason) => {
+                    self.forget_role_binding(&wire.id, changes);
+                    let key = QuarantineKey::RoleBinding(wire.id.clone());
+                    self.quarantine(key, item, &reason, changes);
+                }
+            },
+            Some(Item::ClientQuota(_)) => {}
             None => changes.report("an item is of an unknown kind".to_owned()),
         }
     }
@@ -315,6 +353,7 @@ impl Image {
     }
 
     fn delete_cluster(&mut self, raw_id: &str, changes: &mut Changes) {
+        changes.rights_changed = true;
         self.quarantined.remove(&QuarantineKey::Cluster(raw_id.to_owned()));
         let Ok(id) = raw_id.parse::<LogicalClusterId>() else {
             return;
@@ -346,6 +385,28 @@ impl Image {
         }
     }
 
+    fn forget_role_binding(&mut self, raw_id: &str, changes: &mut Changes) {
+        if let Ok(id) = raw_id.parse::<RoleBindingId>() {
+            changes.rights_changed |= self.role_bindings.remove(&id);
+        }
+    }
+
+    /// Role bindings go with the last cluster of their organization: from then on nobody tells of their deletion.
+    /// A cluster that is not understood still counts, because a newer version may understand it.
+    fn forget_absent_organizations(&mut self, changes: &mut Changes) {
+        let quarantined = self.quarantined.values().filter_map(|item| match &item.item {
+            Some(Item::LogicalCluster(wire)) => wire.organization_id.parse().ok(),
+            _ => None,
+        });
+        let understood = self.clusters.values().map(|cluster| cluster.organization);
+        let present: HashSet<OrganizationId> = understood.chain(quarantined).collect();
+        changes.rights_changed |= self.role_bindings.retain_organizations(|id| present.contains(&id));
+        self.quarantined.retain(|_, item| match &item.item {
+            Some(Item::RoleBinding(wire)) => wire.organization_id.parse().map_or(true, |id| present.contains(&id)),
+            _ => true,
+        });
+    }
+
     fn quarantine(&mut self, key: QuarantineKey, item: ConfigItem, reason: &str, changes: &mut Changes) {
         changes.report(format!("{}: {reason}", key.describe()));
         let has_room = self.quarantined.len() < MAX_QUARANTINED || self.quarantined.contains_key(&key);
@@ -368,6 +429,7 @@ impl QuarantineKey {
         let (kind, id) = match self {
             Self::Cluster(id) => ("logical cluster", id),
             Self::ApiKey(id) => ("API key", id),
+            Self::RoleBinding(id) => ("role binding", id),
         };
         let id: String = id.chars().take(64).collect();
         format!("{kind} {id:?}")

@@ -12,6 +12,7 @@ use tempfile::TempDir;
 use super::image::{DeltaError, Position, SnapshotError};
 use super::*;
 
+const ORGANIZATION: &str = "00000000-0000-7000-8000-000000000001";
 const PEPPER: [u8; 32] = [7; 32];
 const KEY: &str = "AAAAAAAAAAAAAAAA";
 const OTHER_KEY: &str = "BBBBBBBBBBBBBBBB";
@@ -25,7 +26,7 @@ fn hmac_of(id: &str, secret: &str) -> Vec<u8> {
 fn cluster(id: &str) -> ConfigItem {
     let cluster = fleet::LogicalCluster {
         id: id.to_owned(),
-        organization_id: "00000000-0000-7000-8000-000000000001".to_owned(),
+        organization_id: ORGANIZATION.to_owned(),
         environment_id: "env-a".to_owned(),
         kind: "Basic".to_owned(),
         units: 0,
@@ -346,4 +347,108 @@ fn a_failed_write_is_made_good_by_the_next() {
     assert_eq!(directory.persist().unwrap().revision, 21);
     drop(directory);
     assert_eq!(open(&dir).position().revision, 21);
+}
+
+const BINDING: &str = "rb-a";
+
+fn role_binding(id: &str, organization: &str, role: &str, rest: &str) -> ConfigItem {
+    let binding = fleet::RoleBinding {
+        id: id.to_owned(),
+        organization_id: organization.to_owned(),
+        principal: "User:sa-abc".to_owned(),
+        role_name: role.to_owned(),
+        crn_pattern: format!("crn://confluent.cloud/organization={organization}{rest}"),
+    };
+    ConfigItem { item: Some(Item::RoleBinding(binding)) }
+}
+
+fn admin(id: &str) -> ConfigItem {
+    role_binding(id, ORGANIZATION, "OrganizationAdmin", "")
+}
+
+fn delete_role_binding(id: &str) -> Change {
+    Change::Delete(ConfigItemKey { key: Some(Key::RoleBindingId(id.to_owned())) })
+}
+
+/// Ids of the role bindings of `User:sa-abc`, in order.
+fn bindings(directory: &TenantDirectory) -> Vec<String> {
+    let tenant = "lkc-a".parse().unwrap();
+    let (_, bindings) = directory.cluster_and_role_bindings(&tenant, &"User:sa-abc".parse().unwrap());
+    let mut ids: Vec<_> = bindings.iter().flat_map(|bindings| bindings.iter().map(|b| b.id.to_string())).collect();
+    ids.sort();
+    ids
+}
+
+#[test]
+fn role_bindings_come_go_and_survive_a_restart() {
+    let dir = TempDir::new().unwrap();
+    let directory = open(&dir);
+    directory.apply_snapshot(&begin(10), vec![admin(BINDING), cluster("lkc-a"), key(KEY)]).unwrap();
+    let before = directory.rights_version();
+    directory.apply_delta(delta(10, vec![Change::Upsert(admin("rb-b"))])).unwrap();
+    assert_eq!(bindings(&directory), [BINDING, "rb-b"]);
+    assert_ne!(directory.rights_version(), before);
+    directory.persist().unwrap();
+    drop(directory);
+    let directory = open(&dir);
+    assert_eq!(bindings(&directory), [BINDING, "rb-b"]);
+    let before = directory.rights_version();
+    directory.apply_delta(delta(11, vec![delete_role_binding(BINDING)])).unwrap();
+    assert_eq!(bindings(&directory), ["rb-b"]);
+    assert_ne!(directory.rights_version(), before);
+    directory.persist().unwrap();
+    drop(directory);
+    assert_eq!(bindings(&open(&dir)), ["rb-b"]);
+}
+
+#[test]
+fn a_key_or_the_same_role_binding_again_leaves_rights_as_they_are() {
+    let dir = TempDir::new().unwrap();
+    let directory = open(&dir);
+    directory.apply_snapshot(&begin(10), vec![cluster("lkc-a"), admin(BINDING)]).unwrap();
+    let before = directory.rights_version();
+    let changes = [key(KEY), admin(BINDING), cluster("lkc-a")].map(Change::Upsert);
+    directory.apply_delta(delta(10, changes.to_vec())).unwrap();
+    assert_eq!(directory.rights_version(), before);
+}
+
+#[test]
+fn a_role_binding_that_is_not_understood_grants_nothing_and_is_reported() {
+    let dir = TempDir::new().unwrap();
+    let directory = open(&dir);
+    directory.apply_snapshot(&begin(10), vec![cluster("lkc-a"), admin(BINDING)]).unwrap();
+    let other = "00000000-0000-7000-8000-000000000002";
+    let mut foreign = role_binding("rb-d", ORGANIZATION, "OrganizationAdmin", "");
+    if let Some(Item::RoleBinding(binding)) = &mut foreign.item {
+        binding.organization_id = other.to_owned();
+    }
+    let bad = [
+        role_binding(BINDING, ORGANIZATION, "OrganizationOwner", ""),
+        role_binding("rb-b", ORGANIZATION, "OrganizationAdmin", "/environment=env-a"),
+        role_binding("rb-c", ORGANIZATION, "CloudClusterAdmin", "/environment=env-a/cloud-cluster=*"),
+        foreign,
+        role_binding("rb", ORGANIZATION, "OrganizationAdmin", ""),
+    ];
+    let changes = directory.apply_delta(delta(10, bad.map(Change::Upsert).to_vec())).unwrap();
+    assert_eq!(changes.invalid_items.len(), 5, "{:?}", changes.invalid_items);
+    assert_eq!(bindings(&directory), Vec::<String>::new());
+    directory.apply_delta(delta(11, vec![Change::Upsert(admin(BINDING))])).unwrap();
+    assert_eq!(bindings(&directory), [BINDING]);
+}
+
+#[test]
+fn an_organization_without_a_cluster_here_loses_its_role_bindings() {
+    let dir = TempDir::new().unwrap();
+    let directory = open(&dir);
+    let items = vec![cluster("lkc-a"), cluster("lkc-b"), admin(BINDING)];
+    directory.apply_snapshot(&begin(10), items).unwrap();
+    directory.apply_delta(delta(10, vec![delete_cluster("lkc-a")])).unwrap();
+    assert_eq!(bindings(&directory), [BINDING]);
+    directory.apply_delta(delta(11, vec![delete_cluster("lkc-b")])).unwrap();
+    assert_eq!(bindings(&directory), Vec::<String>::new());
+    directory.apply_delta(delta(12, vec![Change::Upsert(cluster("lkc-c"))])).unwrap();
+    assert_eq!(bindings(&directory), Vec::<String>::new());
+    let placed = [admin(BINDING), cluster("lkc-d")].map(Change::Upsert);
+    directory.apply_delta(delta(13, placed.to_vec())).unwrap();
+    assert_eq!(bindings(&directory), [BINDING]);
 }

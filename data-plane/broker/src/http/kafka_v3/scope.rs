@@ -10,8 +10,11 @@ use axum::response::{IntoResponse, Response};
 use http::StatusCode;
 use http::request::Parts;
 use millstream_api::ids::LogicalClusterId;
+use millstream_api::role::{KafkaResource, Operation};
 
 use super::links::Links;
+use crate::authorizer::Who;
+use crate::authorizer::grants::Grants;
 use crate::broker::Broker;
 use crate::http::caller::{BaseUrl, Caller};
 use crate::http::error::RestError;
@@ -21,6 +24,20 @@ use crate::http::error::RestError;
 pub(super) struct Scope {
     pub(super) tenant: LogicalClusterId,
     pub(super) links: Links,
+    grants: Arc<Grants>,
+}
+
+#[allow(dead_code, reason = "the handlers that ask follow one by one")]
+impl Scope {
+    /// Whether the caller may do this to a topic, group or transactional id.
+    pub(super) fn allows(&self, operation: Operation, resource: KafkaResource, name: &str) -> bool {
+        self.grants.allows(operation, resource, name)
+    }
+
+    /// Whether the caller may do this to the logical cluster.
+    pub(super) fn allows_on_cluster(&self, operation: Operation) -> bool {
+        self.grants.allows_on_cluster(operation)
+    }
 }
 
 /// Lets the request through with its [`Scope`], or answers as if the cluster did not exist.
@@ -28,7 +45,7 @@ pub(super) async fn enter(State(broker): State<Arc<Broker>>, mut request: Reques
     let Some(caller) = request.extensions().get::<Caller>() else {
         return RestError::authentication_failed().into_response();
     };
-    let tenant = caller.tenant.clone();
+    let Caller { tenant, principal, host } = caller.clone();
     broker.metrics.tenant(&tenant).count_http_request();
     let uri = request.extensions().get::<OriginalUri>().map_or_else(|| request.uri(), |original| &original.0);
     let named = cluster_in(uri.path());
@@ -40,7 +57,8 @@ pub(super) async fn enter(State(broker): State<Arc<Broker>>, mut request: Reques
     }
     let base_url = request.extensions().get::<BaseUrl>().map_or("", |base_url| base_url.0.as_str());
     let links = Links::new(base_url, &tenant);
-    request.extensions_mut().insert(Scope { tenant, links });
+    let grants = broker.authorizer.grants(&Who { tenant: tenant.clone(), principal, host });
+    request.extensions_mut().insert(Scope { tenant, links, grants });
     next.run(request).await
 }
 
