@@ -6,7 +6,7 @@ import os
 
 from checks import Checks, RUN, equal, name
 from provider import Session, all_pages
-from resources import ApiKey, Cluster, Environment, Plan, ServiceAccount, Topic, find_environment
+from resources import Acl, ApiKey, Cluster, Environment, Plan, RoleBinding, ServiceAccount, Topic, find_environment
 
 cloud = Session(os.environ["REST_URL"], os.environ["CLOUD_API_KEY"], os.environ["CLOUD_API_SECRET"])
 
@@ -14,9 +14,28 @@ environment = Environment(cloud, name("staging"))
 account = ServiceAccount(cloud, name("app-manager"), "manages app")
 cloud_key = ApiKey(cloud, account, "cloud-key", "Cloud key")
 basic = Cluster(cloud, environment, "basic1", {"kind": "Basic"})
-kafka_key = ApiKey(cloud, account, "kafka-key", "Kafka key", basic)
+standard = Cluster(cloud, environment, "standard1", {"kind": "Standard"}, place=("GCP", "europe-west1"))
+administrates_basic = RoleBinding(cloud, account, "CloudClusterAdmin", basic)
+administrates_environment = RoleBinding(cloud, account, "EnvironmentAdmin", environment)
+kafka_key = ApiKey(cloud, account, "kafka-key", "Kafka key", basic, after=[administrates_basic])
+standard_key = ApiKey(cloud, account, "standard-key", "Kafka key", standard, after=[administrates_environment])
 topic = Topic(kafka_key, "orders", 6, {"retention.ms": "86400000"})
-plan = Plan([environment, account, cloud_key, basic, kafka_key, topic])
+standard_topic = Topic(standard_key, "orders", 3, {})
+reader = ServiceAccount(cloud, name("app-reader"), "reads orders")
+topic_acl = Acl(kafka_key, reader, resource_type="TOPIC", resource_name="orders", pattern_type="LITERAL", operation="READ", permission="ALLOW")
+acls = [
+    topic_acl,
+    Acl(kafka_key, reader, resource_type="TOPIC", resource_name="orders", pattern_type="PREFIXED", operation="READ", permission="ALLOW"),
+    Acl(kafka_key, reader, resource_type="TOPIC", resource_name="*", pattern_type="LITERAL", operation="DESCRIBE", permission="ALLOW"),
+    Acl(kafka_key, reader, resource_type="TOPIC", resource_name="orders", pattern_type="LITERAL", operation="WRITE", permission="DENY"),
+    Acl(kafka_key, reader, resource_type="GROUP", resource_name="app-", pattern_type="PREFIXED", operation="READ", permission="ALLOW"),
+    Acl(kafka_key, reader, resource_type="CLUSTER", resource_name="kafka-cluster", pattern_type="LITERAL", operation="DESCRIBE", permission="ALLOW"),
+    Acl(kafka_key, reader, resource_type="TRANSACTIONAL_ID", resource_name="*", pattern_type="LITERAL", operation="DESCRIBE", permission="ALLOW"),
+]
+plan = Plan([
+    environment, account, cloud_key, basic, standard, administrates_basic, administrates_environment, kafka_key, standard_key, topic,
+    standard_topic, reader, *acls,
+])
 
 
 def apply():
@@ -64,6 +83,11 @@ def data_source_service_account():
     equal([account.id], [one["id"] for one in found])
 
 
+def data_source_role_binding():
+    """data sources: a role binding by id"""
+    equal(administrates_basic.configured(), administrates_basic.read())
+
+
 def data_source_topic():
     """data sources: a topic by its two reads"""
     equal(topic.configured(), topic.read())
@@ -103,6 +127,25 @@ def change_cluster_name():
     """change: a cluster's name, with the environment in the body and not in the query"""
     basic.rename("basic2")
     equal(basic.configured(), basic.read())
+
+
+def change_cluster_type():
+    """change: Basic becomes Standard, keeping its topics; the way back is refused"""
+    basic.config = {"kind": "Standard"}
+    equal("Standard", basic.patch({"config": {"kind": "Standard"}}).expect(200).json["spec"]["config"]["kind"])
+    equal(basic.configured(), basic.read())
+    equal(topic.configured(), topic.read())
+    answer = basic.patch({"config": {"kind": "Basic"}}).expect(400, 409, 422)
+    assert answer.json["errors"][0]["detail"], answer
+    equal(basic.configured(), basic.read())
+
+
+def change_acl():
+    """change: an ACL is replaced, and deleting it leaves every other one"""
+    topic_acl.delete()
+    for other in acls[1:]:
+        equal(other.configured(), other.read())
+    topic_acl.create()
 
 
 def change_topic_setting():
@@ -181,7 +224,7 @@ def unknown_objects():
 def destroy():
     """destroy: everything is gone at the first request after its deletion"""
     plan.destroy()
-    for one in (cloud_key, kafka_key, basic, account, environment):
+    for one in (cloud_key, kafka_key, standard_key, basic, standard, account, reader, administrates_basic, environment):
         assert one.is_gone(), f"{type(one).__name__} {one.id}"
     equal([], find_environment(cloud, environment.display_name))
 
@@ -196,8 +239,8 @@ def apply_again():
 checks = Checks("terraform-contract")
 for check in (
     apply, empty_second_plan, imports, data_source_environment, data_source_organization, data_source_clusters,
-    data_source_service_account, data_source_topic, a_list_of_many_pages_has_an_end, change_environment, change_service_account,
-    change_api_key, change_cluster_name, change_topic_setting, change_partitions, empty_second_plan, a_topic_without_settings,
+    data_source_service_account, data_source_role_binding, data_source_topic, a_list_of_many_pages_has_an_end, change_environment, change_service_account,
+    change_api_key, change_cluster_name, change_cluster_type, change_acl, change_topic_setting, change_partitions, empty_second_plan, a_topic_without_settings,
     deleted_topic_is_gone, keys_work_at_once, bad_cloud_keys, bad_kafka_keys, an_environment_in_use, unknown_objects, destroy, apply_again,
 ):
     checks.run(check)

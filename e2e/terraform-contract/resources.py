@@ -216,6 +216,70 @@ class ApiKey(Resource):
         self.cloud.get(f"/iam/v2/api-keys/{self.id}").expect(404)
 
 
+class RoleBinding(Resource):
+    """`scope` has the CRN once it is created: an environment or a cluster."""
+
+    def __init__(self, cloud, account, role_name, scope):
+        super().__init__(cloud)
+        self.needs = (account, scope)
+        self.account, self.role_name, self.scope = account, role_name, scope
+
+    def create(self):
+        answer = self.cloud.post("/iam/v2/role-bindings", self.configured()).expect(200, 201, 202)
+        self.id = answer.json["id"]
+        equal(self.configured(), self.read(), "role binding after create")
+
+    def read(self):
+        answer = self.cloud.get(f"/iam/v2/role-bindings/{self.id}").expect(200, 404)
+        return None if answer.status == 404 else self.of(answer.json)
+
+    def of(self, body):
+        equal(self.id, body["id"])
+        return {"principal": body["principal"], "role_name": body["role_name"], "crn_pattern": body["crn_pattern"].replace("%3A", ":")}
+
+    def configured(self):
+        crn = self.scope.rbac_crn if isinstance(self.scope, Cluster) else self.scope.crn
+        return {"principal": f"User:{self.account.id}", "role_name": self.role_name, "crn_pattern": crn}
+
+    def delete(self):
+        answer = self.cloud.delete(f"/iam/v2/role-bindings/{self.id}").expect(200, 204)
+        if answer.status == 200:
+            equal(self.configured(), self.of(answer.json), "the deleted role binding")
+        self.cloud.get(f"/iam/v2/role-bindings/{self.id}").expect(404)
+
+
+class Acl(Resource):
+    def __init__(self, key, account, **rule):
+        super().__init__(key.cloud)
+        self.needs = (key, account)
+        self.key, self.account, self.rule = key, account, rule
+
+    @property
+    def path(self):
+        return f"/kafka/v3/clusters/{self.key.cluster.id}/acls"
+
+    def configured(self):
+        return {**self.rule, "principal": f"User:{self.account.id}", "host": "*"}
+
+    def create(self):
+        answer = self.key.session.post(self.path, self.configured()).expect(200, 201)
+        equal("", answer.text, "body of the answer to an ACL")
+        assert self.read() is not None
+
+    def read(self):
+        """Asked for by all seven filters: exactly one row, or none when it is gone. The principal of the answer is ignored."""
+        rows = self.key.session.get(self.path, **self.configured()).expect(200).json["data"]
+        assert len(rows) <= 1, f"{len(rows)} rows for one ACL: {rows}"
+        if not rows:
+            return None
+        return {name: self.configured()[name] if name == "principal" else rows[0][name] for name in self.configured()}
+
+    def delete(self):
+        answer = self.key.session.delete(self.path, **self.configured()).expect(200)
+        equal(1, len(answer.json["data"]), "deleted ACLs")
+        assert self.is_gone()
+
+
 class Topic(Resource):
     def __init__(self, key, name, partitions, configs):
         super().__init__(key.cloud)
