@@ -10,9 +10,11 @@ use tokio_util::task::TaskTracker;
 use crate::domain::timestamp::Clock;
 use crate::fleet::forwarders::Forwarders;
 use crate::fleet::propagation::Propagation;
+use crate::http::operations::Operations;
 use crate::http::rate_limit::RateLimits;
 use crate::secrets::InstallationSecrets;
 use crate::store::Database;
+use crate::tasks::audit_writer::AuditLog;
 
 /// The parts of one replica.
 pub struct App {
@@ -38,6 +40,12 @@ pub struct App {
     pub rate_limits: RateLimits,
     /// Permits of requests that may change something.
     pub changes_in_progress: Arc<Semaphore>,
+    /// Takes in what is recorded of each request.
+    pub audit_log: AuditLog,
+    /// How long the audit log keeps an event.
+    pub audit_retention_days: u32,
+    /// Ids of the operations of the public API.
+    pub operations: Operations,
     /// Wakes the background task.
     pub driver_wake: Notify,
     /// Cancelled when this replica stops.

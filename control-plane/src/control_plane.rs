@@ -7,9 +7,10 @@ use millstream_api::crn::{CrnPattern, Scope};
 use millstream_api::ids::{ApiKeyId, OrganizationId, RoleBindingId, UserId};
 use millstream_api::rest::iam::Secret;
 use millstream_api::role::Role;
+use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
-use tracing::info;
+use tracing::{error, info};
 
 use crate::app::App;
 use crate::domain::api_key::secret_from_random;
@@ -23,7 +24,11 @@ use crate::secrets::{InstallationSecrets, SecretsError, SecretsSource, same_secr
 use crate::server::{Protocols, serve, tls_acceptor};
 use crate::store::error::StoreError;
 use crate::store::{Database, DatabaseUrl, OpenDatabaseError, api_keys, installation, organizations, role_bindings};
+use crate::tasks::audit_writer::AuditLog;
 use crate::{fleet, http, tasks};
+
+/// Days for which the audit log keeps an event unless told otherwise.
+pub const DEFAULT_AUDIT_RETENTION_DAYS: u32 = 90;
 
 /// What one replica needs.
 pub struct Config {
@@ -41,6 +46,8 @@ pub struct Config {
     pub secrets: SecretsSource,
     /// How many requests a caller may send.
     pub request_rates: RequestRates,
+    /// Days for which the audit log keeps an event.
+    pub audit_retention_days: u32,
     /// Certificate and key of both listeners; none for plain text.
     pub tls: Option<Arc<rustls::ServerConfig>>,
 }
@@ -101,6 +108,8 @@ pub struct Bootstrapped {
 /// One running replica.
 pub struct ControlPlane {
     app: Arc<App>,
+    audit_stop: CancellationToken,
+    audit_writer: JoinHandle<()>,
     http_address: SocketAddr,
     fleet_address: SocketAddr,
 }
@@ -119,6 +128,8 @@ impl ControlPlane {
         let secrets = InstallationSecrets::load(&config.secrets)?;
         let clock = Clock::system();
         let epoch = load_epoch(&database, &secrets, clock).await?;
+        let audit_stop = CancellationToken::new();
+        let (audit_log, audit_writer) = AuditLog::new(audit_stop.clone());
         let app = Arc::new(App {
             database,
             secrets,
@@ -131,10 +142,15 @@ impl ControlPlane {
             forwarders: Forwarders::default(),
             rate_limits: RateLimits::new(config.request_rates),
             changes_in_progress: http::detach::permits(),
+            audit_log,
+            audit_retention_days: config.audit_retention_days,
+            operations: http::router::operation_ids(),
             driver_wake: tokio::sync::Notify::new(),
             shutdown: CancellationToken::new(),
             tasks: TaskTracker::new(),
         });
+        let audit_writer = tokio::spawn(tasks::audit_writer::write(Arc::clone(&app), audit_writer));
+        app.tasks.spawn(tasks::audit_writer::clean_up(Arc::clone(&app)));
         app.tasks.spawn(tasks::driver::run(Arc::clone(&app)));
         if let Some(pool) = app.database.shared_pool() {
             app.tasks.spawn(tasks::notifications::run(Arc::clone(&app), pool.clone()));
@@ -145,7 +161,7 @@ impl ControlPlane {
         app.tasks.spawn(serve(http_listener, http_tls, http::router::router(&app), shutdown.clone()));
         app.tasks.spawn(serve(fleet_listener, fleet_tls, fleet::service::routes(&app), shutdown.clone()));
         info!(%http_address, %fleet_address, "control plane listens on {http_address}, for the fleet on {fleet_address}");
-        Ok(Self { app, http_address, fleet_address })
+        Ok(Self { app, audit_stop, audit_writer, http_address, fleet_address })
     }
 
     /// Where the public HTTP API listens.
@@ -211,6 +227,11 @@ impl ControlPlane {
         self.app.shutdown.cancel();
         self.app.tasks.close();
         self.app.tasks.wait().await;
+        // The last requests are answered: nothing more comes into the audit log.
+        self.audit_stop.cancel();
+        if let Err(error) = self.audit_writer.await {
+            error!(%error, "the audit log's writer ended badly");
+        }
         self.app.database.close().await;
     }
 }

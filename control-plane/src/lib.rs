@@ -16,7 +16,7 @@ mod server;
 mod store;
 mod tasks;
 
-pub use control_plane::{BootstrapError, Bootstrapped, Config, ControlPlane, StartError};
+pub use control_plane::{BootstrapError, Bootstrapped, Config, ControlPlane, DEFAULT_AUDIT_RETENTION_DAYS, StartError};
 pub use domain::token_bucket::Rate;
 pub use http::rate_limit::RequestRates;
 pub use http::router::openapi_document;

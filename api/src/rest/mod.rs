@@ -4,6 +4,7 @@
 //! absent optional fields are left out and never written as `null`. Never validates beyond JSON types: the control
 //! plane decides what is acceptable.
 
+pub mod audit;
 pub mod cmk;
 pub mod envelope;
 pub mod errors;

@@ -18,7 +18,7 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use millstream_broker::config::{ObjectStoreConfig, ObjectStoreCredentials};
-use millstream_control_plane::{ControlPlane, DatabaseUrl, RequestRates, SecretsSource};
+use millstream_control_plane::{ControlPlane, DEFAULT_AUDIT_RETENTION_DAYS, DatabaseUrl, RequestRates, SecretsSource};
 use tokio::runtime::Runtime;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tracing_subscriber::EnvFilter;
@@ -247,6 +247,7 @@ impl Service {
             agent_token: secrets.agent_token,
             secrets: SecretsSource::Directory(control_plane_dir),
             request_rates: RequestRates::default(),
+            audit_retention_days: DEFAULT_AUDIT_RETENTION_DAYS,
             tls: None,
         });
         let tls_ca_file = certificates.map(|certificates| certificates.authority_file);

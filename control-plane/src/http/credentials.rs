@@ -1,4 +1,4 @@
-//! The credentials of a request: checked, then charged.
+//! The credentials of a request: checked, charged and noted, in this order.
 
 use std::sync::Arc;
 
@@ -17,6 +17,7 @@ pub async fn authenticate(app: &App, parts: &Parts) -> Result<Authenticated, Aut
     let Some(call) = parts.extensions.get::<Arc<Call>>() else { return outcome };
     let charge = match &outcome {
         Ok(authenticated) => {
+            call.set_authenticated(authenticated.clone());
             let charge = app.rate_limits.charge_credential(&authenticated.credential_id, app.clock.now());
             call.set_charge(charge);
             charge

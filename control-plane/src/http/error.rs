@@ -119,6 +119,11 @@ impl ApiError {
         error
     }
 
+    /// The stable name of the kind of error.
+    pub fn code(&self) -> &'static str {
+        self.code
+    }
+
     /// Names the field of the request body that is meant, as a JSON Pointer.
     pub fn at(mut self, pointer: impl Into<String>) -> Self {
         self.source.pointer = Some(pointer.into());

@@ -5,6 +5,7 @@
 
 pub mod answers;
 pub mod api_keys;
+pub mod audit;
 pub mod body;
 pub mod call;
 pub mod caller;
@@ -19,6 +20,7 @@ pub mod kafka;
 pub mod lists;
 pub mod objects;
 pub mod openapi;
+pub mod operations;
 pub mod organizations;
 pub mod parameters;
 pub mod path;

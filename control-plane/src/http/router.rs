@@ -9,8 +9,9 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use super::error::ApiError;
+use super::operations::Operations;
 use super::{
-    api_keys, clusters, detach, environments, health, kafka, openapi, organizations, rate_limit, request_id,
+    api_keys, audit, clusters, detach, environments, health, kafka, openapi, organizations, rate_limit, request_id,
     role_bindings, service_accounts,
 };
 use crate::app::App;
@@ -35,6 +36,13 @@ fn operations() -> OpenApiRouter<Arc<App>> {
         .routes(routes!(role_bindings::get::handle, role_bindings::delete::handle))
         .routes(routes!(clusters::list::handle, clusters::create::handle))
         .routes(routes!(clusters::get::handle, clusters::update::handle, clusters::delete::handle))
+        .routes(routes!(audit::list::handle))
+        .routes(routes!(audit::get::handle))
+}
+
+/// The ids of the operations.
+pub fn operation_ids() -> Operations {
+    Operations::of(&operations().into_openapi())
 }
 
 /// The OpenAPI document as text.
@@ -52,6 +60,7 @@ pub fn router(app: &Arc<App>) -> axum::Router {
         .fallback(|| async { ApiError::unknown_path() })
         .method_not_allowed_fallback(|| async { ApiError::unknown_method() })
         .layer(CatchPanicLayer::custom(|_| axum::response::IntoResponse::into_response(ApiError::internal())))
+        .layer(from_fn_with_state(Arc::clone(app), audit::layer::layer))
         .layer(from_fn_with_state(Arc::clone(app), detach::layer))
         .layer(from_fn_with_state(Arc::clone(app), rate_limit::layer))
         .layer(from_fn(request_id::layer))

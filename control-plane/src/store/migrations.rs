@@ -25,6 +25,7 @@ const MIGRATIONS: &[Migration] = &[
     both(include_str!("../../migrations/0002_role_bindings.sql")),
     both(include_str!("../../migrations/0003_cluster_sizes.sql")),
     both(include_str!("../../migrations/0004_role_bindings_as_sent.sql")),
+    both(include_str!("../../migrations/0005_audit_events.sql")),
 ];
 
 /// Number of the advisory lock that keeps replicas from migrating at the same time.

@@ -8,6 +8,7 @@
 mod database;
 
 pub mod api_keys;
+pub mod audit_events;
 pub mod broker_sessions;
 pub mod config_log;
 pub mod environments;

@@ -21,6 +21,7 @@ struct Ids {
     user: String,
     key: String,
     binding: String,
+    event: String,
 }
 
 /// One request, and whether it is refused with 404 for ids that are not the caller's.
@@ -49,6 +50,13 @@ fn cases(own: &Ids, theirs: &Ids) -> BTreeMap<&'static str, Vec<Case>> {
     let in_environment = |environment: &str| json!({"spec":{"display_name":"x","environment":{"id":environment}}});
     BTreeMap::from([
         ("get /health", vec![]),
+        (
+            "get /audit/v1/events",
+            [("principal", &theirs.account), ("credential_id", &theirs.key), ("resource_id", &theirs.cluster)]
+                .map(|(name, id)| Case { path: format!("/audit/v1/events?{name}={id}"), body: None, expected: 200 })
+                .into(),
+        ),
+        ("get /audit/v1/events/{id}", vec![refused(format!("/audit/v1/events/{}", theirs.event), None)]),
         ("get /org/v2/organizations", vec![]),
         (
             "get /org/v2/organizations/{id}",
@@ -171,7 +179,8 @@ fn cases(own: &Ids, theirs: &Ids) -> BTreeMap<&'static str, Vec<Case>> {
 }
 
 async fn make_objects(rest: &Rest, organization: &millstream_control_plane::Bootstrapped) -> Ids {
-    let environment = rest.create_environment("staging").await;
+    let made = rest.post("/org/v2/environments", json!({"display_name": "staging"})).await.expect(201);
+    let (environment, event) = (made.text_at("/id"), made.headers["x-request-id"].to_str().expect("text").to_owned());
     let cluster = rest.create_cluster(&environment, "one").await;
     let account = rest.create_service_account("app").await;
     let (key, _) = rest.create_kafka_key(&account, &cluster).await;
@@ -185,6 +194,7 @@ async fn make_objects(rest: &Rest, organization: &millstream_control_plane::Boot
         user: organization.user_id.to_string(),
         key,
         binding,
+        event,
     }
 }
 
@@ -198,6 +208,7 @@ fn nobodys_ids() -> Ids {
         user: "u-n0body00".into(),
         key: "AAAAAAAAAAAAAAAA".into(),
         binding: "rb-n0body00".into(),
+        event: "5f0d6d1c-0000-4000-8000-000000000001".into(),
     }
 }
 
@@ -206,15 +217,16 @@ fn comparable(answer: &Answer, sent: &Ids) -> String {
     let mut headers: Vec<String> = answer
         .headers
         .iter()
-        .filter(|(name, _)| *name != "x-request-id" && *name != "date" && *name != "content-length")
+        .filter(|(name, _)| {
+            !["x-request-id", "date", "content-length", "x-ratelimit-remaining"].contains(&name.as_str())
+        })
         .map(|(name, value)| format!("{name}: {value:?}"))
         .collect();
     headers.sort();
     let request_id = answer.headers["x-request-id"].to_str().expect("text").to_owned();
     let mut text = answer.text.replace(&request_id, "<request>");
-    for id in
-        [&sent.organization, &sent.environment, &sent.cluster, &sent.account, &sent.user, &sent.key, &sent.binding]
-    {
+    let ids = [&sent.organization, &sent.environment, &sent.cluster, &sent.account, &sent.user, &sent.key, &sent.event];
+    for id in ids.into_iter().chain([&sent.binding]) {
         text = text.replace(id.as_str(), "<id>");
     }
     format!("{} {} {text}", answer.status, headers.join(", "))

@@ -6,6 +6,7 @@
 mod fixture;
 
 mod api_keys;
+mod audit;
 mod authentication;
 mod clusters;
 mod config_stream;

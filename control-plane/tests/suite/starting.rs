@@ -4,7 +4,8 @@ use std::net::TcpListener;
 use std::sync::Arc;
 
 use millstream_control_plane::{
-    Config, ControlPlane, DatabaseUrl, OpenDatabaseError, RequestRates, SecretsSource, StartError,
+    Config, ControlPlane, DEFAULT_AUDIT_RETENTION_DAYS, DatabaseUrl, OpenDatabaseError, RequestRates, SecretsSource,
+    StartError,
 };
 use sqlx::Executor as _;
 
@@ -113,6 +114,7 @@ async fn both_listeners_speak_tls() {
         agent_token: "agent".into(),
         secrets: SecretsSource::Bytes([1; 32]),
         request_rates: RequestRates::default(),
+        audit_retention_days: DEFAULT_AUDIT_RETENTION_DAYS,
         tls: Some(Arc::new(tls)),
     })
     .await
@@ -141,6 +143,7 @@ async fn an_empty_agent_token_is_refused() {
         agent_token: String::new(),
         secrets: SecretsSource::Bytes([1; 32]),
         request_rates: RequestRates::default(),
+        audit_retention_days: DEFAULT_AUDIT_RETENTION_DAYS,
         tls: None,
     })
     .await;

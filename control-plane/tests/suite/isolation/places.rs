@@ -10,7 +10,8 @@ use serde_json::Value;
 use super::{Case, Ids, cases};
 
 /// Parameters of queries that name no object.
-const PLAIN_PARAMETERS: &[&str] = &["page_size", "page_token", "display_name", "role_name"];
+const PLAIN_PARAMETERS: &[&str] =
+    &["page_size", "page_token", "display_name", "role_name", "operation_id", "status", "from", "until"];
 
 /// Where in a request an id is expected.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
@@ -30,6 +31,7 @@ fn ids_of(name: &str) -> Ids {
         user: format!("{name}-user"),
         key: format!("{name}-key"),
         binding: format!("{name}-binding"),
+        event: format!("{name}-event"),
     }
 }
 

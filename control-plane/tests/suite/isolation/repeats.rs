@@ -163,6 +163,7 @@ fn object_path(template: &str, ids: &Ids) -> String {
         "/iam/v2/service-accounts" => format!("{collection}/{}", ids.account),
         "/iam/v2/api-keys" => format!("{collection}/{}", ids.key),
         "/iam/v2/role-bindings" => format!("{collection}/{}", ids.binding),
+        "/audit/v1/events" => format!("{collection}/{}", ids.event),
         "/cmk/v2/clusters" => format!("{collection}/{}?environment={}", ids.cluster, ids.environment),
         _ => panic!("{template} has no row in this test"),
     }

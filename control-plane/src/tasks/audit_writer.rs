@@ -1,0 +1,179 @@
+//! Writes the audit log in batches.
+//!
+//! Promises: an event that was taken in is written, or a log line says that it was not; whoever waits for an event is
+//! told when it is durable, within a bounded time. While the database is away events wait in a bounded queue.
+//! Never holds up a request for longer than its bounds, and never changes its answer.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::{mpsc, oneshot};
+use tokio::time::{Instant, MissedTickBehavior, interval, sleep, timeout, timeout_at};
+use tokio_util::sync::CancellationToken;
+use tracing::{error, warn};
+
+use crate::app::App;
+use crate::domain::timestamp::{Clock, Timestamp};
+use crate::store::audit_events::{self, AuditEvent, MAX_ROWS_PER_CLEAN_UP, MAX_ROWS_PER_INSERT};
+use crate::store::error::StoreError;
+
+/// Events that wait to be written at most.
+const QUEUE: usize = 10_000;
+/// Events of one transaction at most.
+const MAX_BATCH: usize = 512;
+/// How long events that nobody waits for are gathered.
+const GATHER_TIME: Duration = Duration::from_millis(200);
+/// How long a request waits for room in the queue.
+const ROOM_TIMEOUT: Duration = Duration::from_secs(1);
+/// How long a request waits until its event is durable.
+const DURABLE_TIMEOUT: Duration = Duration::from_secs(5);
+/// Attempts to write a batch, and the pause between them.
+const MAX_ATTEMPTS: u32 = 30;
+/// See above.
+const RETRY_DELAY: Duration = Duration::from_millis(500);
+/// How often old events are looked for.
+const CLEAN_UP_INTERVAL: Duration = Duration::from_secs(600);
+
+/// The way into the log.
+pub struct AuditLog {
+    queue: mpsc::Sender<Entry>,
+}
+
+struct Entry {
+    event: AuditEvent,
+    durable: Option<oneshot::Sender<()>>,
+}
+
+/// The other end of the queue.
+pub struct Writer {
+    queue: mpsc::Receiver<Entry>,
+    /// Told by the last request that there will be no more.
+    stop: CancellationToken,
+}
+
+impl AuditLog {
+    /// A log and its writer, which ends after `stop` when the queue is empty.
+    pub fn new(stop: CancellationToken) -> (Self, Writer) {
+        let (sender, receiver) = mpsc::channel(QUEUE);
+        (Self { queue: sender }, Writer { queue: receiver, stop })
+    }
+
+    /// Takes in an event.
+    pub async fn record(&self, event: AuditEvent) {
+        self.take_in(Entry { event, durable: None }).await;
+    }
+
+    /// Takes in an event and waits until it is durable, or for a bounded time.
+    pub async fn record_durably(&self, event: AuditEvent) {
+        let (sender, receiver) = oneshot::channel();
+        let id = event.id.clone();
+        self.take_in(Entry { event, durable: Some(sender) }).await;
+        let durable = timeout(DURABLE_TIMEOUT, receiver).await.is_ok_and(|told| told.is_ok());
+        if !durable {
+            warn!(request_id = id, "the answer to request {id} leaves before its audit event is durable");
+        }
+    }
+
+    async fn take_in(&self, entry: Entry) {
+        let id = entry.event.id.clone();
+        if self.queue.send_timeout(entry, ROOM_TIMEOUT).await.is_err() {
+            error!(request_id = id, "the audit event of request {id} is lost: {QUEUE} events wait to be written");
+        }
+    }
+}
+
+/// Writes until told to stop, and then what is left.
+pub async fn write(app: Arc<App>, mut writer: Writer) {
+    let mut batch = Vec::with_capacity(MAX_BATCH);
+    loop {
+        let stopped = tokio::select! {
+            biased;
+            received = writer.queue.recv_many(&mut batch, MAX_BATCH) => received == 0,
+            _ = writer.stop.cancelled() => true,
+        };
+        if stopped {
+            return;
+        }
+        if !writer.stop.is_cancelled() {
+            gather(&mut writer, &mut batch).await;
+        }
+        write_batch(&app, &batch).await;
+        for entry in batch.drain(..) {
+            // The request may have stopped waiting.
+            entry.durable.map(|durable| durable.send(()));
+        }
+    }
+}
+
+/// Waits a little for more, unless somebody waits already.
+async fn gather(writer: &mut Writer, batch: &mut Vec<Entry>) {
+    let deadline = Instant::now() + GATHER_TIME;
+    while batch.len() < MAX_BATCH && batch.iter().all(|entry| entry.durable.is_none()) {
+        let room = MAX_BATCH - batch.len();
+        let stop = writer.stop.clone();
+        let more = tokio::select! {
+            more = timeout_at(deadline, writer.queue.recv_many(batch, room)) => more.is_ok_and(|received| received > 0),
+            _ = stop.cancelled() => false,
+        };
+        if !more {
+            return;
+        }
+    }
+}
+
+async fn write_batch(app: &App, batch: &[Entry]) {
+    for attempt in 1..=MAX_ATTEMPTS {
+        match try_write(app, batch).await {
+            Ok(()) => return,
+            Err(error) if attempt == 1 => {
+                warn!(error = &error as &dyn std::error::Error, "cannot write the audit log; trying again");
+            }
+            Err(_) => {}
+        }
+        sleep(RETRY_DELAY).await;
+    }
+    let lost = batch.len();
+    error!(lost, "{lost} audit events are lost: the database refused them {MAX_ATTEMPTS} times");
+}
+
+async fn try_write(app: &App, batch: &[Entry]) -> Result<(), StoreError> {
+    let mut transaction = app.database.write().await?;
+    for rows in batch.chunks(MAX_ROWS_PER_INSERT) {
+        let events: Vec<AuditEvent> = rows.iter().map(|entry| entry.event.clone()).collect();
+        audit_events::insert(&mut transaction, &events).await?;
+    }
+    transaction.commit().await
+}
+
+/// Removes events whose time is over, until this replica stops.
+pub async fn clean_up(app: Arc<App>) {
+    let mut ticks = interval(CLEAN_UP_INTERVAL);
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    loop {
+        tokio::select! {
+            _ = app.shutdown.cancelled() => return,
+            _ = ticks.tick() => {}
+        }
+        if let Err(error) = remove_old(&app).await {
+            warn!(error = &error as &dyn std::error::Error, "cannot remove old audit events; trying again later");
+        }
+    }
+}
+
+async fn remove_old(app: &App) -> Result<(), StoreError> {
+    let before = oldest_kept(app.clock, app.audit_retention_days);
+    loop {
+        let mut transaction = app.database.write().await?;
+        let removed = audit_events::clean_up(&mut transaction, before).await?;
+        transaction.commit().await?;
+        let all_removed = removed < u64::try_from(MAX_ROWS_PER_CLEAN_UP).unwrap_or(u64::MAX);
+        if all_removed || app.shutdown.is_cancelled() {
+            return Ok(());
+        }
+    }
+}
+
+fn oldest_kept(clock: Clock, days: u32) -> Timestamp {
+    const MICROS_PER_DAY: i64 = 24 * 60 * 60 * 1_000_000;
+    Timestamp(clock.now().0.saturating_sub(i64::from(days) * MICROS_PER_DAY))
+}
