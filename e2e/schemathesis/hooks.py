@@ -7,21 +7,13 @@ import itertools
 
 import schemathesis
 
-from service import KEY, Objects
+from service import COLLECTIONS, KEY, ROOT, Objects
 
 objects = Objects()
 turn = itertools.count()
 
 NOBODY = "AAAAAAAAAAAAAAAA"
 
-# What `{id}` means, by the beginning of the path.
-KINDS = {
-    "/org/v2/organizations/": "organization",
-    "/org/v2/environments/": "environment",
-    "/iam/v2/service-accounts/": "service-account",
-    "/iam/v2/api-keys/": "api-key",
-    "/cmk/v2/clusters/": "cluster",
-}
 # What a reference in a body means, by its field.
 REFERENCES = {"environment": "environment", "owner": "service-account", "resource": "cluster", "cluster": "cluster"}
 
@@ -30,16 +22,22 @@ REFERENCES = {"environment": "environment", "owner": "service-account", "resourc
 def before_call(context, case, kwargs):
     protect_what_stays(case)
     # Every other case keeps its invented ids: most of them exist nowhere.
-    if next(turn) % 2 == 0 or not is_positive(case):
+    number = next(turn)
+    if number % 2 == 0 or not is_positive(case):
         return
     put_id_into_path(case)
-    if "environment" in case.query:
-        case.query["environment"] = objects.keep("environment")
+    put_ids_into_query(case)
     if isinstance(case.body, dict):
         put_ids_into_references(case.body)
         if case.method.upper() == "POST":
             put_free_name(case.body)
             put_free_name(case.body.get("spec"))
+            case.body = number % 4 == 1 and objects.body(kind_of(case)) or case.body
+
+
+def kind_of(case):
+    """What the operation is about, by the beginning of its path."""
+    return next((kind for kind, path in COLLECTIONS.items() if case.path == path or case.path.startswith(path + "/")), "")
 
 
 def is_positive(case):
@@ -49,17 +47,25 @@ def is_positive(case):
 def protect_what_stays(case):
     """schemathesis remembers the ids that it saw in answers."""
     if case.method.upper() == "DELETE" or KEY in case.path_parameters.values() and case.method.upper() not in ("GET", "HEAD"):
-        stays = {KEY, *objects.kept.values()}
+        stays = {KEY, *objects.first_ones, *objects.kept.values()}
         case.path_parameters = {name: NOBODY if value in stays else value for name, value in case.path_parameters.items()}
 
 
 def put_id_into_path(case):
-    kind = next((kind for start, kind in KINDS.items() if case.path.startswith(start)), None)
-    if kind is None or "id" not in case.path_parameters:
+    kind = kind_of(case)
+    if not kind or "id" not in case.path_parameters:
         return
     id = objects.new(kind) if case.method.upper() == "DELETE" else objects.keep(kind)
     if id is not None:
         case.path_parameters = {**case.path_parameters, "id": id}
+
+
+def put_ids_into_query(case):
+    if "environment" in case.query:
+        case.query["environment"] = objects.keep("environment")
+    if "crn_pattern" in case.query:
+        case.query["crn_pattern"] = ROOT
+        case.query.pop("principal", None)
 
 
 def put_ids_into_references(value):

@@ -31,12 +31,29 @@ def create(path, body):
     return answer["id"]
 
 
+# Where the objects of a kind are.
+COLLECTIONS = {
+    "organization": "/org/v2/organizations",
+    "environment": "/org/v2/environments",
+    "service-account": "/iam/v2/service-accounts",
+    "api-key": "/iam/v2/api-keys",
+    "role-binding": "/iam/v2/role-bindings",
+    "cluster": "/cmk/v2/clusters",
+}
+
+
+# The organization of the caller, in which everything is.
+ROOT = "crn://confluent.cloud/organization=" + call("GET", COLLECTIONS["organization"])[1]["data"][0]["id"]
+
+
 class Objects:
     """Objects that stay while the suite runs, and new ones to be deleted."""
 
     def __init__(self):
         self.made = 0
         self.kept = {}
+        # What the first organization came with, such as the rights of the caller.
+        self.first_ones = {one for kind in COLLECTIONS for one in self.all(kind)}
 
     def name(self, kind):
         self.made += 1
@@ -45,28 +62,39 @@ class Objects:
     def keep(self, kind):
         """The id of the kind's object that stays."""
         if kind not in self.kept:
-            self.kept[kind] = self.new(kind)
+            self.kept[kind] = self.all(kind)[0] if kind == "organization" else self.new(kind)
         return self.kept[kind]
 
+    def all(self, kind):
+        """The ids on the first page of the list."""
+        query = {"cluster": f"environment={os.environ['ENVIRONMENT_ID']}", "role-binding": f"crn_pattern={ROOT}"}.get(kind, "")
+        status, answer = call("GET", f"{COLLECTIONS[kind]}?page_size=100&{query}")
+        assert status == 200, answer
+        return [one["id"] for one in answer["data"]]
+
     def new(self, kind):
-        """The id of an object of the kind that nobody else uses; none if a quota is reached or the kind is not made by the API."""
-        make = getattr(self, f"new_{kind.replace('-', '_')}", None)
+        """The id of an object of the kind that nobody else uses; none if a quota is reached or the API does not make them."""
+        body = self.body(kind)
+        return create(COLLECTIONS[kind], body) if body else None
+
+    def body(self, kind):
+        """What a POST for a new object of the kind takes."""
+        make = getattr(self, f"{kind.replace('-', '_')}_body", None)
         return make() if make else None
 
-    def new_organization(self):
-        return call("GET", "/org/v2/organizations")[1]["data"][0]["id"]
+    def environment_body(self):
+        return {"display_name": self.name("environment")}
 
-    def new_environment(self):
-        return create("/org/v2/environments", {"display_name": self.name("environment")})
+    def service_account_body(self):
+        return {"display_name": self.name("account"), "description": ""}
 
-    def new_service_account(self):
-        return create("/iam/v2/service-accounts", {"display_name": self.name("account"), "description": ""})
+    def cluster_body(self):
+        return {"spec": {"display_name": self.name("cluster"), "availability": "SINGLE_ZONE", "cloud": "AWS", "region": "us-east-2",
+                         "config": {"kind": "Basic"}, "environment": {"id": self.keep("environment")}}}
 
-    def new_cluster(self):
-        spec = {"display_name": self.name("cluster"), "availability": "SINGLE_ZONE", "cloud": "AWS", "region": "us-east-2",
-                "config": {"kind": "Basic"}, "environment": {"id": self.keep("environment")}}
-        return create("/cmk/v2/clusters", {"spec": spec})
+    def api_key_body(self):
+        return {"spec": {"display_name": self.name("key"), "owner": {"id": self.keep("service-account"), "kind": "ServiceAccount"}}}
 
-    def new_api_key(self):
-        spec = {"display_name": self.name("key"), "owner": {"id": self.keep("service-account"), "kind": "ServiceAccount"}}
-        return create("/iam/v2/api-keys", {"spec": spec})
+    def role_binding_body(self):
+        account = create(COLLECTIONS["service-account"], self.service_account_body())
+        return {"principal": f"User:{account}", "role_name": "MetricsViewer", "crn_pattern": ROOT}
