@@ -15,6 +15,7 @@ use tracing::{error, info};
 use crate::app::App;
 use crate::domain::api_key::secret_from_random;
 use crate::domain::names;
+use crate::domain::quota::{self, Share};
 use crate::domain::timestamp::Clock;
 use crate::fleet::forwarders::Forwarders;
 use crate::fleet::propagation::Propagation;
@@ -23,7 +24,10 @@ use crate::random::{self, RandomError};
 use crate::secrets::{InstallationSecrets, SecretsError, SecretsSource, same_secret};
 use crate::server::{Protocols, serve, tls_acceptor};
 use crate::store::error::StoreError;
-use crate::store::{Database, DatabaseUrl, OpenDatabaseError, api_keys, installation, organizations, role_bindings};
+use crate::store::quotas::TakeError;
+use crate::store::{
+    Database, DatabaseUrl, OpenDatabaseError, api_keys, installation, organizations, quotas, role_bindings,
+};
 use crate::tasks::audit_writer::AuditLog;
 use crate::{fleet, http, tasks};
 
@@ -87,6 +91,9 @@ pub enum BootstrapError {
     /// The database failed. Nothing was stored.
     #[error(transparent)]
     Store(#[from] StoreError),
+    /// A quota would be exceeded, which the first user and key of an organization never do.
+    #[error(transparent)]
+    Quota(#[from] TakeError),
     /// No randomness.
     #[error(transparent)]
     Random(#[from] RandomError),
@@ -152,6 +159,7 @@ impl ControlPlane {
         let audit_writer = tokio::spawn(tasks::audit_writer::write(Arc::clone(&app), audit_writer));
         app.tasks.spawn(tasks::audit_writer::clean_up(Arc::clone(&app)));
         app.tasks.spawn(tasks::driver::run(Arc::clone(&app)));
+        app.tasks.spawn(tasks::recount::run(Arc::clone(&app)));
         if let Some(pool) = app.database.shared_pool() {
             app.tasks.spawn(tasks::notifications::run(Arc::clone(&app), pool.clone()));
         }
@@ -190,6 +198,7 @@ impl ControlPlane {
             owner_user_id: Some(user_id.clone()),
             cluster_id: None,
             environment_id: None,
+            cluster_kind: None,
             physical_cluster_id: None,
             display_name: "first key".into(),
             description: String::new(),
@@ -218,8 +227,18 @@ impl ControlPlane {
         .await?;
         api_keys::insert_into_organization(&mut transaction, organization_id, &key).await?;
         role_bindings::insert(&mut transaction, &binding, &Scope::Organization).await?;
+        let mut taken = key.shares();
+        taken.extend(role_bindings::shares(&Scope::Organization));
+        taken.push(Share::of_organization(&quota::USERS));
+        quotas::take_in(&mut transaction, organization_id, taken, now).await?;
         transaction.commit().await?;
         Ok(Bootstrapped { organization_id, user_id, cloud_api_key, cloud_api_secret: Secret::new(secret) })
+    }
+
+    /// Counts again what the quota counters count. Returns the codes of those that are wrong.
+    pub async fn wrong_quota_counters(&self) -> Result<Vec<String>, StoreError> {
+        let miscounts = tasks::recount::recount(&self.app).await?;
+        Ok(miscounts.into_iter().map(|miscount| format!("{} {}", miscount.code, miscount.scope_id)).collect())
     }
 
     /// Stops: no new connections, requests in flight finish, the database is closed.

@@ -9,9 +9,6 @@ pub const SECRET_RANDOM_BYTES: usize = 60;
 /// URL-safe, so that a secret survives shells, properties files and query strings without quoting.
 const SECRET_ALPHABET: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
 
-/// Keys of one Kafka cluster at most. Deleting the cluster tells brokers of all of them in one message.
-pub const MAX_KEYS_PER_CLUSTER: i64 = 10_000;
-
 /// What a key opens.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum KeyScope {

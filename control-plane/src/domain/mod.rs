@@ -6,6 +6,7 @@ pub mod crn;
 pub mod names;
 pub mod page;
 pub mod placement;
+pub mod quota;
 pub mod role_binding;
 pub mod timestamp;
 pub mod token_bucket;

@@ -9,6 +9,7 @@ use crate::authentication::AuthenticationError;
 use crate::domain::token_bucket::Charge;
 use crate::random::RandomError;
 use crate::store::error::StoreError;
+use crate::store::quotas::TakeError;
 
 /// An answer with a status of 400 and above. The request id is filled in on the way out.
 #[derive(Debug, Clone)]
@@ -192,6 +193,16 @@ impl From<StoreError> for ApiError {
                 error!(error = &error as &dyn std::error::Error, "the database refused a statement");
                 Self::internal()
             }
+        }
+    }
+}
+
+impl From<TakeError> for ApiError {
+    fn from(error: TakeError) -> Self {
+        let detail = error.to_string();
+        match error {
+            TakeError::Exceeded { quota, .. } => Self::quota_exceeded(detail).at(quota.pointer),
+            TakeError::Store(error) => error.into(),
         }
     }
 }

@@ -12,12 +12,14 @@ use super::page::{self, Listing};
 use crate::authentication::OrgScope;
 use crate::domain::api_key::KeyScope;
 use crate::domain::page::PageRequest;
+use crate::domain::quota::{self, Share};
 use crate::domain::timestamp::Timestamp;
 
 const SELECT: &str = "SELECT id, owner_service_account_id, owner_user_id, cluster_id, \
     (SELECT environment_id FROM logical_clusters WHERE logical_clusters.id = api_keys.cluster_id) AS environment_id, \
     (SELECT physical_cluster_id FROM logical_clusters WHERE logical_clusters.id = api_keys.cluster_id) \
-    AS physical_cluster_id, display_name, description, secret_hmac, created_at, updated_at FROM api_keys";
+    AS physical_cluster_id, \
+    (SELECT kind FROM logical_clusters WHERE logical_clusters.id = api_keys.cluster_id) AS cluster_kind, display_name, description, secret_hmac, created_at, updated_at FROM api_keys";
 
 /// A stored API key.
 pub struct ApiKey {
@@ -31,6 +33,8 @@ pub struct ApiKey {
     pub cluster_id: Option<LogicalClusterId>,
     /// The environment of that cluster.
     pub environment_id: Option<millstream_api::ids::EnvironmentId>,
+    /// As in JSON, the kind of that cluster.
+    pub cluster_kind: Option<String>,
     /// Where that cluster is.
     pub physical_cluster_id: Option<PhysicalClusterId>,
     /// Name for people.
@@ -48,13 +52,34 @@ pub struct ApiKey {
 from_row!(ApiKey {
     plain: [display_name, description, secret_hmac, created_at, updated_at],
     parsed: [id],
-    optional: [owner_service_account_id, owner_user_id, cluster_id, environment_id, physical_cluster_id],
+    optional: [owner_service_account_id, owner_user_id, cluster_id, environment_id, cluster_kind, physical_cluster_id],
 });
 
 impl ApiKey {
     /// Whose permissions the key has; none only in a damaged row.
     pub fn owner(&self) -> Option<Principal> {
         owner_from(self.owner_service_account_id.clone(), self.owner_user_id.clone())
+    }
+
+    /// The places in quotas that it takes.
+    pub fn shares(&self) -> Vec<Share> {
+        let account = self.owner_service_account_id.as_ref();
+        let user = self.owner_user_id.as_ref();
+        let mut shares = Vec::new();
+        match &self.cluster_id {
+            None => {
+                shares.push(Share::of_organization(&quota::CLOUD_KEYS));
+                shares.extend(account.map(Share::cloud_key_of_service_account));
+                shares.extend(user.map(Share::cloud_key_of_user));
+            }
+            Some(cluster) => {
+                let kind = self.cluster_kind.as_deref().unwrap_or_default();
+                shares.push(Share::key_of_cluster(cluster, kind));
+                shares.extend(account.map(Share::cluster_key_of_service_account));
+                shares.extend(user.map(Share::cluster_key_of_user));
+            }
+        }
+        shares
     }
 
     /// What brokers learn of it; none for a Cloud key.
@@ -194,19 +219,6 @@ pub async fn list(
     Ok(plan.finish(request, rows, total))
 }
 
-/// Keys of a cluster.
-pub async fn count_of_cluster(
-    transaction: &mut Transaction,
-    scope: &OrgScope,
-    cluster: &LogicalClusterId,
-) -> Result<i64, StoreError> {
-    let count = on!(transaction, connection => {
-        sqlx::query_scalar("SELECT COUNT(*) FROM api_keys WHERE organization_id = $1 AND cluster_id = $2")
-            .bind(scope.organization_id().to_string()).bind(cluster.as_str()).fetch_one(connection).await
-    })?;
-    Ok(count)
-}
-
 /// Changes name and description.
 pub async fn update(
     transaction: &mut Transaction,
@@ -237,61 +249,56 @@ pub async fn delete(transaction: &mut Transaction, scope: &OrgScope, id: &ApiKey
     Ok(deleted > 0)
 }
 
-/// Deletes every key of a service account. Returns where brokers must forget which key, sorted by physical cluster.
+/// Keys that were deleted with their owner.
+#[derive(Default)]
+pub struct DeletedKeys {
+    /// Where brokers must forget which key, sorted by physical cluster.
+    pub announced: Vec<(PhysicalClusterId, ApiKeyId)>,
+    /// The places in quotas that they gave up.
+    pub shares: Vec<Share>,
+}
+
+/// Deletes every key of a service account.
 pub async fn delete_of_service_account(
     transaction: &mut Transaction,
     scope: &OrgScope,
     account: &ServiceAccountId,
-) -> Result<Vec<(PhysicalClusterId, ApiKeyId)>, StoreError> {
-    lock_in_order(transaction, scope, "owner_service_account_id", account.as_str()).await?;
-    let rows: Vec<(String, String)> = on!(&mut *transaction, connection => {
-        sqlx::query_as(
-            "SELECT logical_clusters.physical_cluster_id, api_keys.id FROM api_keys \
-             JOIN logical_clusters ON logical_clusters.id = api_keys.cluster_id \
-             WHERE api_keys.organization_id = $1 AND api_keys.owner_service_account_id = $2 \
-             AND logical_clusters.physical_cluster_id IS NOT NULL ORDER BY 1, 2",
-        )
-        .bind(scope.organization_id().to_string()).bind(account.as_str()).fetch_all(connection).await
-    })?;
-    on!(transaction, connection => {
-        sqlx::query("DELETE FROM api_keys WHERE organization_id = $1 AND owner_service_account_id = $2")
-            .bind(scope.organization_id().to_string()).bind(account.as_str()).execute(connection).await.map(|_| ())
-    })?;
-    let parsed = rows.into_iter().map(|(physical, id)| Ok((page::parse_column(physical)?, page::parse_column(id)?)));
-    parsed.collect()
+) -> Result<DeletedKeys, StoreError> {
+    let mut keys = delete_where(transaction, scope, "owner_service_account_id", account.as_str()).await?;
+    keys.sort_by(|left, right| (&left.physical_cluster_id, &left.id).cmp(&(&right.physical_cluster_id, &right.id)));
+    let shares = keys.iter().flat_map(ApiKey::shares).collect();
+    let announced = keys.into_iter().filter_map(|key| Some((key.physical_cluster_id?, key.id))).collect();
+    Ok(DeletedKeys { announced, shares })
 }
 
-/// Deletes every key of a cluster and returns their ids.
+/// Deletes every key of a cluster and returns them.
 pub async fn delete_of_cluster(
     transaction: &mut Transaction,
     scope: &OrgScope,
     cluster: &LogicalClusterId,
-) -> Result<Vec<ApiKeyId>, StoreError> {
-    lock_in_order(transaction, scope, "cluster_id", cluster.as_str()).await?;
-    let rows: Vec<String> = on!(transaction, connection => {
-        sqlx::query_scalar("DELETE FROM api_keys WHERE organization_id = $1 AND cluster_id = $2 RETURNING id")
-            .bind(scope.organization_id().to_string()).bind(cluster.as_str()).fetch_all(connection).await
-    })?;
-    Ok(rows.into_iter().map(page::parse_column).collect::<sqlx::Result<_>>()?)
+) -> Result<Vec<ApiKey>, StoreError> {
+    delete_where(transaction, scope, "cluster_id", cluster.as_str()).await
 }
 
-/// Takes the row locks of several keys in the order of their ids, so that two deletions never wait for each other.
-async fn lock_in_order(
+async fn delete_where(
     transaction: &mut Transaction,
     scope: &OrgScope,
     column: &'static str,
     value: &str,
-) -> Result<(), StoreError> {
+) -> Result<Vec<ApiKey>, StoreError> {
+    // The row locks are taken in the order of the ids, so that two deletions never wait for each other.
     let lock_rows = transaction.lock_rows();
-    if lock_rows.is_empty() {
-        return Ok(());
-    }
-    let sql = format!("SELECT id FROM api_keys WHERE organization_id = $1 AND {column} = $2 ORDER BY id{lock_rows}");
-    on!(transaction, connection => {
-        sqlx::query(AssertSqlSafe(sql))
-            .bind(scope.organization_id().to_string()).bind(value).execute(connection).await.map(|_| ())
+    let condition = format!("organization_id = $1 AND {column} = $2");
+    let select = format!("{SELECT} WHERE {condition} ORDER BY id{lock_rows}");
+    let organization = scope.organization_id().to_string();
+    let keys = on!(&mut *transaction, connection => {
+        sqlx::query_as(AssertSqlSafe(select)).bind(organization.as_str()).bind(value).fetch_all(connection).await
     })?;
-    Ok(())
+    let delete = format!("DELETE FROM api_keys WHERE {condition}");
+    on!(transaction, connection => {
+        sqlx::query(AssertSqlSafe(delete)).bind(organization.as_str()).bind(value).execute(connection).await.map(|_| ())
+    })?;
+    Ok(keys)
 }
 
 /// Every key of one cluster, for the background task that announces a cluster once it is placed.

@@ -2,6 +2,7 @@
 
 use millstream_api::fleet;
 use millstream_api::ids::{EnvironmentId, LogicalClusterId, OrganizationId, PhysicalClusterId};
+use millstream_api::rest::cmk::ClusterKind;
 use sqlx::AssertSqlSafe;
 
 use super::Transaction;
@@ -9,6 +10,7 @@ use super::error::StoreError;
 use super::page::{self, Listing};
 use crate::authentication::OrgScope;
 use crate::domain::page::PageRequest;
+use crate::domain::quota::{self, Share};
 use crate::domain::timestamp::Timestamp;
 
 const SELECT: &str = "SELECT id, environment_id, display_name, availability, cloud, region, kind, units, \
@@ -73,6 +75,37 @@ from_row!(LogicalCluster {
 });
 
 impl LogicalCluster {
+    /// The places in quotas that it takes.
+    pub fn shares(&self) -> Vec<Share> {
+        let mut shares = vec![
+            Share::of_organization(&quota::CLUSTERS),
+            Share::of_environment(&quota::CLUSTERS_OF_ENVIRONMENT, &self.environment_id),
+        ];
+        if self.phase == PROVISIONING {
+            shares.push(Share::of_environment(&quota::PENDING_CLUSTERS_OF_ENVIRONMENT, &self.environment_id));
+        }
+        shares.extend(self.shares_of_size());
+        shares
+    }
+
+    /// The places in quotas that the CKUs of a Dedicated cluster take.
+    pub fn shares_of_size(&self) -> Vec<Share> {
+        if self.kind != ClusterKind::Dedicated.as_str() {
+            return Vec::new();
+        }
+        vec![
+            Share::of_environment(&quota::CKUS_OF_ENVIRONMENT, &self.environment_id).times(self.units),
+            Share::of_cluster(&quota::CKUS_OF_CLUSTER, &self.id).times(self.units),
+        ]
+    }
+
+    /// The places in quotas that its creation takes.
+    pub fn shares_of_creation(&self) -> Vec<Share> {
+        let mut shares = self.shares();
+        shares.push(Share::of_organization(&quota::CLUSTER_CREATIONS));
+        shares
+    }
+
     /// What brokers learn of it.
     pub fn config_item(&self, organization_id: OrganizationId) -> fleet::LogicalCluster {
         fleet::LogicalCluster {
@@ -121,6 +154,11 @@ const SELECT_PENDING: &str = "SELECT id, organization_id, environment_id, kind, 
     FROM logical_clusters WHERE phase = 'PROVISIONING'";
 
 impl Pending {
+    /// The place in a quota that it gives up once it is ready.
+    pub fn pending_share(&self) -> Share {
+        Share::of_environment(&quota::PENDING_CLUSTERS_OF_ENVIRONMENT, &self.environment_id)
+    }
+
     /// What brokers learn of it.
     pub fn config_item(&self) -> fleet::LogicalCluster {
         fleet::LogicalCluster {
@@ -296,19 +334,19 @@ pub async fn set_placement(
     Ok(())
 }
 
-/// Calls a cluster ready. For the background task. Does nothing to one that left the phase PROVISIONING.
+/// Calls a cluster ready. For the background task. Does nothing to one that left the phase PROVISIONING, and says so.
 pub async fn set_provisioned(
     transaction: &mut Transaction,
     id: &LogicalClusterId,
     now: Timestamp,
-) -> Result<(), StoreError> {
-    on!(transaction, connection => {
+) -> Result<bool, StoreError> {
+    let changed = on!(transaction, connection => {
         sqlx::query(
             "UPDATE logical_clusters SET phase = 'PROVISIONED', updated_at = $2 WHERE id = $1 AND phase = 'PROVISIONING'",
         )
-        .bind(id.as_str()).bind(now.0).execute(connection).await.map(|_| ())
+        .bind(id.as_str()).bind(now.0).execute(connection).await.map(|result| result.rows_affected())
     })?;
-    Ok(())
+    Ok(changed > 0)
 }
 
 /// One chunk of a snapshot: clusters of a physical cluster behind an id, in order.

@@ -26,6 +26,7 @@ const MIGRATIONS: &[Migration] = &[
     both(include_str!("../../migrations/0003_cluster_sizes.sql")),
     both(include_str!("../../migrations/0004_role_bindings_as_sent.sql")),
     both(include_str!("../../migrations/0005_audit_events.sql")),
+    both(include_str!("../../migrations/0006_quotas.sql")),
 ];
 
 /// Number of the advisory lock that keeps replicas from migrating at the same time.

@@ -20,6 +20,8 @@ pub mod migrations;
 pub mod organizations;
 pub mod page;
 pub mod physical_clusters;
+pub mod quota_recount;
+pub mod quotas;
 pub mod role_bindings;
 pub mod service_accounts;
 pub mod shard;

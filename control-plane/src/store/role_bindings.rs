@@ -17,13 +17,10 @@ use super::error::StoreError;
 use super::page::{self, Listing};
 use crate::authentication::OrgScope;
 use crate::domain::page::PageRequest;
+use crate::domain::quota::{self, Share};
 
 const SELECT: &str = "SELECT organization_id, id, principal_service_account_id, principal_user_id, role_name, \
     crn_pattern, sent_crn_pattern, created_at FROM role_bindings";
-
-/// Bindings of one organization at most: a physical cluster that gets its first cluster of the organization learns all
-/// of them in one message.
-pub const MAX_ROLE_BINDINGS_PER_ORGANIZATION: i64 = 10_000;
 
 /// A stored role binding.
 pub struct RoleBinding {
@@ -165,23 +162,18 @@ pub async fn list(
     Ok(plan.finish(request, rows, total))
 }
 
-/// Bindings of the organization.
-pub async fn count(transaction: &mut Transaction, scope: &OrgScope) -> Result<i64, StoreError> {
-    let count = on!(transaction, connection => {
-        sqlx::query_scalar("SELECT COUNT(*) FROM role_bindings WHERE organization_id = $1")
-            .bind(scope.organization_id().to_string()).fetch_one(connection).await
+/// Deletes a role binding. Returns the places in quotas that it gave up: none if it was not there.
+pub async fn delete(
+    transaction: &mut Transaction,
+    scope: &OrgScope,
+    id: &RoleBindingId,
+) -> Result<Vec<Share>, StoreError> {
+    let deleted: Option<(Option<String>,)> = on!(transaction, connection => {
+        sqlx::query_as("DELETE FROM role_bindings WHERE organization_id = $1 AND id = $2 RETURNING cluster_id")
+            .bind(scope.organization_id().to_string()).bind(id.as_str()).fetch_optional(connection).await
     })?;
-    Ok(count)
-}
-
-/// Deletes a role binding. Says whether it was there.
-pub async fn delete(transaction: &mut Transaction, scope: &OrgScope, id: &RoleBindingId) -> Result<bool, StoreError> {
-    let deleted = on!(transaction, connection => {
-        sqlx::query("DELETE FROM role_bindings WHERE organization_id = $1 AND id = $2")
-            .bind(scope.organization_id().to_string()).bind(id.as_str())
-            .execute(connection).await.map(|result| result.rows_affected())
-    })?;
-    Ok(deleted > 0)
+    let Some((cluster,)) = deleted else { return Ok(Vec::new()) };
+    Ok(shares_of(cluster.map(page::parse_column).transpose()?.as_ref()))
 }
 
 /// Whether anybody administers the organization.
@@ -231,23 +223,53 @@ pub enum Gone<'a> {
     ServiceAccount(&'a ServiceAccountId),
 }
 
-/// Deletes the bindings that cannot outlive an object, and returns their ids.
+/// The places in quotas that a binding at a scope takes.
+pub fn shares(scope: &Scope) -> Vec<Share> {
+    match scope {
+        Scope::Organization | Scope::ServiceAccount(_) | Scope::Environment(_) => shares_of(None),
+        Scope::Cluster(_, cluster) | Scope::KafkaResource(_, cluster, _) => shares_of(Some(cluster)),
+    }
+}
+
+fn shares_of(cluster: Option<&LogicalClusterId>) -> Vec<Share> {
+    let lower = match cluster {
+        Some(cluster) => Share::of_cluster(&quota::ROLE_BINDINGS_OF_CLUSTER, cluster),
+        None => Share::of_organization(&quota::ROLE_BINDINGS_ABOVE_CLUSTERS),
+    };
+    vec![Share::of_organization(&quota::ROLE_BINDINGS), lower]
+}
+
+/// Bindings that were deleted with an object.
+pub struct DeletedBindings {
+    /// Their ids.
+    pub ids: Vec<RoleBindingId>,
+    /// The places in quotas that they gave up.
+    pub shares: Vec<Share>,
+}
+
+/// Deletes the bindings that cannot outlive an object.
 pub async fn delete_with(
     transaction: &mut Transaction,
     scope: &OrgScope,
     gone: Gone<'_>,
-) -> Result<Vec<RoleBindingId>, StoreError> {
+) -> Result<DeletedBindings, StoreError> {
     let (condition, id) = match gone {
         Gone::Environment(id) => ("environment_id = $2", id.as_str()),
         Gone::Cluster(id) => ("cluster_id = $2", id.as_str()),
         Gone::ServiceAccount(id) => ("(principal_service_account_id = $2 OR service_account_id = $2)", id.as_str()),
     };
-    let sql = format!("DELETE FROM role_bindings WHERE organization_id = $1 AND {condition} RETURNING id");
-    let rows: Vec<String> = on!(transaction, connection => {
-        sqlx::query_scalar(AssertSqlSafe(sql))
+    let sql = format!("DELETE FROM role_bindings WHERE organization_id = $1 AND {condition} RETURNING id, cluster_id");
+    let rows: Vec<(String, Option<String>)> = on!(transaction, connection => {
+        sqlx::query_as(AssertSqlSafe(sql))
             .bind(scope.organization_id().to_string()).bind(id).fetch_all(connection).await
     })?;
-    Ok(rows.into_iter().map(page::parse_column).collect::<sqlx::Result<_>>()?)
+    let mut deleted = DeletedBindings { ids: Vec::with_capacity(rows.len()), shares: Vec::new() };
+    for (id, cluster) in rows {
+        let cluster = cluster.map(page::parse_column).transpose()?;
+        deleted.ids.push(page::parse_column(id)?);
+        deleted.shares.extend(shares_of(cluster.as_ref()));
+    }
+    Ok(deleted)
 }
 
 /// One chunk of a snapshot: bindings of the organizations on a physical cluster behind an id, in order.

@@ -16,7 +16,7 @@ use crate::domain::placement::{Placement, place};
 use crate::fleet::wait::lowest_everywhere;
 use crate::store::error::StoreError;
 use crate::store::logical_clusters::{self, Pending};
-use crate::store::{Transaction, api_keys, config_log, organizations, physical_clusters, role_bindings, shard};
+use crate::store::{Transaction, api_keys, config_log, organizations, physical_clusters, quotas, role_bindings, shard};
 
 /// How often the task looks without being told.
 const INTERVAL: Duration = Duration::from_secs(1);
@@ -55,7 +55,12 @@ async fn look(app: &App) -> Result<(), StoreError> {
         let ready = is_ready(app, cluster).await?;
         if ready {
             let mut transaction = app.database.write().await?;
-            logical_clusters::set_provisioned(&mut transaction, &cluster.id, app.clock.now()).await?;
+            let changed = logical_clusters::set_provisioned(&mut transaction, &cluster.id, app.clock.now()).await?;
+            if !changed {
+                continue;
+            }
+            let freed = [cluster.pending_share()];
+            quotas::give_back_in(&mut transaction, cluster.organization_id, freed).await?;
             transaction.commit().await?;
             info!(logical_cluster = %cluster.id, "cluster {} is provisioned", cluster.id);
         }

@@ -3,3 +3,4 @@
 pub mod audit_writer;
 pub mod driver;
 pub mod notifications;
+pub mod recount;

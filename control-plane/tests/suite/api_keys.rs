@@ -132,7 +132,7 @@ on_both_engines! {
         let (_agent, broker) = installation.fleet().await;
         let rest = &installation.rest;
         let (cluster, account) = cluster_and_account(rest).await;
-        for _ in 0..200 {
+        for _ in 0..50 {
             let (key, secret) = rest.create_kafka_key(&account, &cluster).await;
             assert!(broker.image().authenticates(&key, &secret));
         }

@@ -18,6 +18,7 @@ mod kafka_rest;
 mod lists;
 mod malformed;
 mod openapi;
+mod quotas;
 mod races;
 mod rate_limits;
 mod replicas;

@@ -53,7 +53,7 @@ on_both_engines! {
             while let Some(status) = requests.join_next().await {
                 statuses.push(status.expect("it is answered"));
             }
-            assert!(statuses.iter().all(|status| [202, 204, 404, 409, 503].contains(status)), "{statuses:?}");
+            assert!(statuses.iter().all(|status| [202, 204, 402, 404, 409, 503].contains(status)), "{statuses:?}");
             let is_gone = rest.get(&format!("/org/v2/environments/{environment}")).await.status == 404;
             let made = statuses.iter().filter(|status| **status == 202).count();
             assert!(!is_gone || made == 0, "{statuses:?}");

@@ -60,5 +60,7 @@ on_both_engines! {
         expected.sort();
         assert_eq!(found, expected);
         installation.rest.get("/org/v2/environments/env-1").await.expect(200);
+        let wrong = installation.control_plane().wrong_quota_counters().await.expect("they are counted");
+        assert_eq!(wrong, Vec::<String>::new(), "the migration did not count what was there");
     }
 }

@@ -10,7 +10,7 @@ use millstream_api::rest::iam::{ApiKey, CLOUD_RESOURCE_ID, CLOUD_RESOURCE_KIND, 
 
 use super::{check_texts, render};
 use crate::app::{Announced, App};
-use crate::domain::api_key::{MAX_KEYS_PER_CLUSTER, secret_from_random};
+use crate::domain::api_key::secret_from_random;
 use crate::fleet::wait;
 use crate::http::answers::accepted;
 use crate::http::body::JsonBody;
@@ -21,7 +21,7 @@ use crate::random;
 use crate::store::api_keys::{self, ApiKey as Row};
 use crate::store::error::StoreError;
 use crate::store::logical_clusters::{self, LogicalCluster};
-use crate::store::{Transaction, config_log, organizations, service_accounts, shard};
+use crate::store::{Transaction, config_log, organizations, quotas, service_accounts, shard};
 
 /// Creates an API key. The answer is the only one that shows the secret.
 #[utoipa::path(post, path = "/iam/v2/api-keys", operation_id = "createIamV2ApiKey", tag = "API keys",
@@ -63,6 +63,7 @@ pub async fn handle(
         owner_user_id,
         cluster_id,
         environment_id: cluster.as_ref().map(|cluster| cluster.environment_id.clone()),
+        cluster_kind: cluster.as_ref().map(|cluster| cluster.kind.clone()),
         physical_cluster_id: cluster.and_then(|cluster| cluster.physical_cluster_id),
         display_name,
         description,
@@ -70,6 +71,7 @@ pub async fn handle(
         updated_at: now.0,
     };
     idempotency.remember(&app, &mut transaction, &caller, &body.bytes, row.id.as_str()).await?;
+    quotas::take(&mut transaction, &caller.scope, row.shares(), now).await?;
     let mut announced = Announced::new();
     if let (Some(physical_cluster), Some(item)) = (&row.physical_cluster_id, row.config_item()) {
         let changes = vec![shard::upsert_api_key(item)];
@@ -147,11 +149,5 @@ async fn load_cluster(
 ) -> Result<Option<LogicalCluster>, ApiError> {
     let Some(id) = id else { return Ok(None) };
     let cluster = logical_clusters::get_and_keep(transaction, &caller.scope, id).await?;
-    let cluster = cluster.ok_or_else(|| ApiError::not_found().at("/spec/resource/id"))?;
-    let keys = api_keys::count_of_cluster(transaction, &caller.scope, id).await?;
-    if keys >= MAX_KEYS_PER_CLUSTER {
-        let detail = format!("the cluster has {keys} API keys, the most it can have: delete some first");
-        return Err(ApiError::quota_exceeded(detail).at("/spec/resource/id"));
-    }
-    Ok(Some(cluster))
+    cluster.map(Some).ok_or_else(|| ApiError::not_found().at("/spec/resource/id"))
 }

@@ -11,7 +11,7 @@ use crate::fleet::wait;
 use crate::http::caller::Caller;
 use crate::http::error::ApiError;
 use crate::http::path::PathId;
-use crate::store::{api_keys, config_log, shard};
+use crate::store::{api_keys, config_log, quotas, shard};
 
 /// Deletes an API key. Connections that use it are closed.
 #[utoipa::path(delete, path = "/iam/v2/api-keys/{id}", operation_id = "deleteIamV2ApiKey", tag = "API keys",
@@ -28,6 +28,7 @@ pub async fn handle(
     if !deleted {
         return Err(ApiError::not_found());
     }
+    quotas::give_back(&mut transaction, &caller.scope, row.shares()).await?;
     let mut announced = Announced::new();
     if let Some(physical_cluster) = row.physical_cluster_id {
         let changes = vec![shard::delete_api_key(&id)];

@@ -18,7 +18,9 @@ use crate::http::error::ApiError;
 use crate::http::idempotency::{self, Idempotency};
 use crate::random;
 use crate::store::logical_clusters::{self, LogicalCluster as Row, PROVISIONING};
-use crate::store::{Transaction, config_log, environments, organizations, physical_clusters, role_bindings, shard};
+use crate::store::{
+    Transaction, config_log, environments, organizations, physical_clusters, quotas, role_bindings, shard,
+};
 
 /// Creates a Kafka cluster.
 #[utoipa::path(post, path = "/cmk/v2/clusters", operation_id = "createCmkV2Cluster", tag = "Clusters",
@@ -68,6 +70,7 @@ pub async fn handle(
     };
     idempotency.remember(&app, &mut transaction, &caller, &body.bytes, row.id.as_str()).await?;
     choose_physical_cluster(&mut transaction, &mut row).await?;
+    quotas::take(&mut transaction, &caller.scope, row.shares_of_creation(), now).await?;
     let mut revision = 0;
     if let Some(physical_cluster) = &row.physical_cluster_id {
         let mut changes = vec![shard::upsert_logical_cluster(row.config_item(organization))];

@@ -12,9 +12,10 @@ use crate::http::caller::Caller;
 use crate::http::error::ApiError;
 use crate::http::parameters::Parameters;
 use crate::http::path::PathId;
+use crate::store::api_keys::{self, ApiKey};
 use crate::store::config_log::{self, Changes};
 use crate::store::role_bindings::{self, Gone};
-use crate::store::{api_keys, logical_clusters, organizations, shard};
+use crate::store::{logical_clusters, organizations, quotas, shard};
 
 /// Deletes a Kafka cluster, its topics, its keys and the role bindings on it.
 #[utoipa::path(delete, path = "/cmk/v2/clusters/{id}", operation_id = "deleteCmkV2Cluster", tag = "Clusters",
@@ -40,15 +41,18 @@ pub async fn handle(
     }
     let keys = api_keys::delete_of_cluster(&mut transaction, &caller.scope, &id).await?;
     let bindings = role_bindings::delete_with(&mut transaction, &caller.scope, Gone::Cluster(&id)).await?;
+    let freed = row.shares().into_iter().chain(keys.iter().flat_map(ApiKey::shares)).chain(bindings.shares);
+    quotas::give_back(&mut transaction, &caller.scope, freed).await?;
+    quotas::forget(&mut transaction, &caller.scope, id.as_str()).await?;
     let mut changes = Changes::new();
     for host in role_bindings::hosts(&mut transaction, caller.scope.organization_id()).await? {
-        changes.insert(host, bindings.iter().map(shard::delete_role_binding).collect());
+        changes.insert(host, bindings.ids.iter().map(shard::delete_role_binding).collect());
     }
     logical_clusters::delete(&mut transaction, &caller.scope, &id).await?;
     if let Some(physical_cluster) = row.physical_cluster_id {
         let changes = changes.entry(physical_cluster).or_default();
         // Keys first, so that no broker sees a key without its cluster.
-        changes.extend(keys.iter().map(shard::delete_api_key));
+        changes.extend(keys.iter().map(|key| shard::delete_api_key(&key.id)));
         changes.push(shard::delete_logical_cluster(&id));
     }
     changes.retain(|_, changes| !changes.is_empty());

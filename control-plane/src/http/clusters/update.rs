@@ -18,7 +18,7 @@ use crate::http::caller::Caller;
 use crate::http::error::ApiError;
 use crate::http::parameters::Parameters;
 use crate::http::path::PathId;
-use crate::store::{config_log, logical_clusters, shard};
+use crate::store::{config_log, logical_clusters, quotas, shard};
 
 /// Changes a Kafka cluster.
 #[utoipa::path(patch, path = "/cmk/v2/clusters/{id}", operation_id = "updateCmkV2Cluster", tag = "Clusters",
@@ -55,12 +55,14 @@ pub async fn handle(
     if is_unchanged {
         return Ok(Json(render(&app, caller.scope.organization_id(), &row)?));
     }
+    let shares_before = row.shares_of_size();
     row.kind = after.kind.as_str().to_owned();
     row.units = i64::from(after.units);
     row.deletion_protection = after.deletion_protection;
     let now = app.clock.now();
     row.updated_at = now.0;
     logical_clusters::update(&mut transaction, &caller.scope, &row).await.map_err(name_is_taken)?;
+    quotas::exchange(&mut transaction, &caller.scope, shares_before, row.shares_of_size(), now).await?;
     let mut announced = Announced::new();
     let limits_change = (after.kind, after.units) != (before.kind, before.units);
     if let (Some(physical_cluster), true) = (&row.physical_cluster_id, limits_change) {

@@ -9,6 +9,7 @@ use millstream_api::rest::org::{CreateEnvironment, Environment};
 
 use super::{check_name, name_is_taken, render};
 use crate::app::App;
+use crate::domain::quota::{self, Share};
 use crate::http::answers::created;
 use crate::http::body::JsonBody;
 use crate::http::caller::Caller;
@@ -16,6 +17,7 @@ use crate::http::error::ApiError;
 use crate::http::idempotency::{self, Idempotency};
 use crate::random;
 use crate::store::environments::{self, Environment as Row};
+use crate::store::quotas;
 
 /// Creates an environment.
 #[utoipa::path(post, path = "/org/v2/environments", operation_id = "createOrgV2Environment", tag = "Environments",
@@ -44,6 +46,8 @@ pub async fn handle(
     };
     idempotency.remember(&app, &mut transaction, &caller, &body.bytes, row.id.as_str()).await?;
     environments::insert(&mut transaction, &caller.scope, &row).await.map_err(name_is_taken)?;
+    let taken = [Share::of_organization(&quota::ENVIRONMENTS)];
+    quotas::take(&mut transaction, &caller.scope, taken, now).await?;
     transaction.commit().await?;
     let answer = render(&app, organization, &row);
     Ok(created(&answer.metadata, &answer))

@@ -7,13 +7,14 @@ use axum::http::StatusCode;
 use millstream_api::ids::EnvironmentId;
 
 use crate::app::App;
+use crate::domain::quota::{self, Share};
 use crate::fleet::wait;
 use crate::http::caller::Caller;
 use crate::http::error::ApiError;
 use crate::http::path::PathId;
 use crate::store::config_log::{self, Changes};
 use crate::store::role_bindings::{self, Gone};
-use crate::store::{environments, logical_clusters, organizations, shard};
+use crate::store::{environments, logical_clusters, organizations, quotas, shard};
 
 /// Deletes an environment that has no clusters.
 #[utoipa::path(delete, path = "/org/v2/environments/{id}", operation_id = "deleteOrgV2Environment",
@@ -33,10 +34,13 @@ pub async fn handle(
     }
     let bindings = role_bindings::delete_with(&mut transaction, &caller.scope, Gone::Environment(&id)).await?;
     environments::delete(&mut transaction, &caller.scope, &id).await?;
+    let freed = bindings.shares.into_iter().chain([Share::of_organization(&quota::ENVIRONMENTS)]);
+    quotas::give_back(&mut transaction, &caller.scope, freed).await?;
+    quotas::forget(&mut transaction, &caller.scope, id.as_str()).await?;
     let mut changes = Changes::new();
-    if !bindings.is_empty() {
+    if !bindings.ids.is_empty() {
         for host in role_bindings::hosts(&mut transaction, caller.scope.organization_id()).await? {
-            changes.insert(host, bindings.iter().map(shard::delete_role_binding).collect());
+            changes.insert(host, bindings.ids.iter().map(shard::delete_role_binding).collect());
         }
     }
     let announced = config_log::append_all(&mut transaction, changes, app.clock.now()).await?;

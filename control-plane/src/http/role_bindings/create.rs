@@ -23,8 +23,8 @@ use crate::http::idempotency::{self, Idempotency};
 use crate::random;
 use crate::store::config_log::{self, Changes};
 use crate::store::error::StoreError;
-use crate::store::role_bindings::{self, MAX_ROLE_BINDINGS_PER_ORGANIZATION, RoleBinding as Row};
-use crate::store::{Transaction, environments, logical_clusters, organizations, service_accounts, shard};
+use crate::store::role_bindings::{self, RoleBinding as Row};
+use crate::store::{Transaction, environments, logical_clusters, organizations, quotas, service_accounts, shard};
 
 /// Gives a role to a user or service account.
 #[utoipa::path(post, path = "/iam/v2/role-bindings", operation_id = "createIamV2RoleBinding", tag = "Role bindings",
@@ -50,11 +50,6 @@ pub async fn handle(
     }
     check_principal(&mut transaction, &caller, &wanted.principal).await?;
     check_target(&mut transaction, &caller, &wanted).await?;
-    let bindings = role_bindings::count(&mut transaction, &caller.scope).await?;
-    if bindings >= MAX_ROLE_BINDINGS_PER_ORGANIZATION {
-        let detail = format!("the organization has {bindings} role bindings, the most it can have: delete some first");
-        return Err(ApiError::quota_exceeded(detail));
-    }
     let now = app.clock.now();
     let (principal_service_account_id, principal_user_id) = match wanted.principal {
         Principal::ServiceAccount(id) => (Some(id), None),
@@ -77,6 +72,8 @@ pub async fn handle(
         StoreError::BrokenReference => ApiError::not_found().at("/crn_pattern"),
         other => other.into(),
     })?;
+    let taken = role_bindings::shares(&wanted.pattern.scope);
+    quotas::take(&mut transaction, &caller.scope, taken, now).await?;
     let item = row.config_item().ok_or_else(ApiError::internal)?;
     let mut changes = Changes::new();
     for host in role_bindings::hosts(&mut transaction, organization).await? {

@@ -14,7 +14,7 @@ use crate::http::caller::Caller;
 use crate::http::error::ApiError;
 use crate::http::path::PathId;
 use crate::store::config_log::{self, Changes};
-use crate::store::{organizations, role_bindings, shard};
+use crate::store::{organizations, quotas, role_bindings, shard};
 
 /// Takes a role away, and answers with what it was.
 #[utoipa::path(delete, path = "/iam/v2/role-bindings/{id}", operation_id = "deleteIamV2RoleBinding",
@@ -29,8 +29,9 @@ pub async fn handle(
     let mut transaction = app.database.write().await?;
     organizations::lock(&mut transaction, organization).await?;
     let row = role_bindings::get(&mut transaction, &caller.scope, &id).await?.ok_or_else(ApiError::not_found)?;
-    role_bindings::delete(&mut transaction, &caller.scope, &id).await?;
+    let freed = role_bindings::delete(&mut transaction, &caller.scope, &id).await?;
     keep_an_administrator(&mut transaction, &caller.scope).await?;
+    quotas::give_back(&mut transaction, &caller.scope, freed).await?;
     let mut changes = Changes::new();
     for host in role_bindings::hosts(&mut transaction, organization).await? {
         changes.insert(host, vec![shard::delete_role_binding(&id)]);

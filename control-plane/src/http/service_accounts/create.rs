@@ -9,12 +9,14 @@ use millstream_api::rest::iam::{CreateServiceAccount, ServiceAccount};
 
 use super::{check_texts, name_is_taken, render};
 use crate::app::App;
+use crate::domain::quota::{self, Share};
 use crate::http::answers::created;
 use crate::http::body::JsonBody;
 use crate::http::caller::Caller;
 use crate::http::error::ApiError;
 use crate::http::idempotency::{self, Idempotency};
 use crate::random;
+use crate::store::quotas;
 use crate::store::service_accounts::{self, ServiceAccount as Row};
 
 /// Creates a service account.
@@ -46,6 +48,8 @@ pub async fn handle(
     };
     idempotency.remember(&app, &mut transaction, &caller, &body.bytes, row.id.as_str()).await?;
     service_accounts::insert(&mut transaction, &caller.scope, &row).await.map_err(name_is_taken)?;
+    let taken = [Share::of_organization(&quota::SERVICE_ACCOUNTS)];
+    quotas::take(&mut transaction, &caller.scope, taken, now).await?;
     transaction.commit().await?;
     let answer = render(&app, organization, &row);
     Ok(created(&answer.metadata, &answer))

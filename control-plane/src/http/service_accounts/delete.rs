@@ -7,6 +7,7 @@ use axum::http::StatusCode;
 use millstream_api::ids::ServiceAccountId;
 
 use crate::app::App;
+use crate::domain::quota::{self, Share};
 use crate::fleet::wait;
 use crate::http::caller::Caller;
 use crate::http::error::ApiError;
@@ -14,7 +15,7 @@ use crate::http::path::PathId;
 use crate::http::role_bindings::keep_an_administrator;
 use crate::store::config_log::{self, Changes};
 use crate::store::role_bindings::{self, Gone};
-use crate::store::{api_keys, organizations, service_accounts, shard};
+use crate::store::{api_keys, organizations, quotas, service_accounts, shard};
 
 /// Deletes a service account, its keys, its roles and the roles that others have on it.
 #[utoipa::path(delete, path = "/iam/v2/service-accounts/{id}", operation_id = "deleteIamV2ServiceAccount",
@@ -33,12 +34,16 @@ pub async fn handle(
     let bindings = role_bindings::delete_with(&mut transaction, &caller.scope, Gone::ServiceAccount(&id)).await?;
     keep_an_administrator(&mut transaction, &caller.scope).await?;
     service_accounts::delete(&mut transaction, &caller.scope, &id).await?;
+    let freed = keys.shares.into_iter().chain(bindings.shares);
+    let freed = freed.chain([Share::of_organization(&quota::SERVICE_ACCOUNTS)]);
+    quotas::give_back(&mut transaction, &caller.scope, freed).await?;
+    quotas::forget(&mut transaction, &caller.scope, id.as_str()).await?;
     let mut changes = Changes::new();
-    for (physical_cluster, key) in &keys {
+    for (physical_cluster, key) in &keys.announced {
         changes.entry(physical_cluster.clone()).or_default().push(shard::delete_api_key(key));
     }
     for host in role_bindings::hosts(&mut transaction, caller.scope.organization_id()).await? {
-        changes.entry(host).or_default().extend(bindings.iter().map(shard::delete_role_binding));
+        changes.entry(host).or_default().extend(bindings.ids.iter().map(shard::delete_role_binding));
     }
     changes.retain(|_, changes| !changes.is_empty());
     let announced = config_log::append_all(&mut transaction, changes, app.clock.now()).await?;
