@@ -459,6 +459,11 @@ pub struct HttpAnswer {
     pub content_type: ::prost::alloc::string::String,
     #[prost(bytes = "bytes", tag = "4")]
     pub body: ::prost::bytes::Bytes,
+    /// Headers of the same names; empty for none.
+    #[prost(string, tag = "5")]
+    pub location: ::prost::alloc::string::String,
+    #[prost(string, tag = "6")]
+    pub retry_after: ::prost::alloc::string::String,
 }
 /// Generated client implementations.
 pub mod agent_service_client {

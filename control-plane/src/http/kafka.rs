@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use axum::Json;
 use axum::extract::{Request, State};
-use axum::http::header::{CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE};
+use axum::http::header::{CONTENT_TYPE, LOCATION, RETRY_AFTER, WWW_AUTHENTICATE};
 use axum::http::{HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
 use millstream_api::fleet::{ForwardedRequest, HttpAnswer, MAX_FORWARDED_BODY_BYTES};
@@ -97,9 +97,12 @@ fn to_response(answer: HttpAnswer) -> Result<Response, KafkaError> {
     let status = status.filter(|status| status.as_u16() >= 200).ok_or(KafkaError::BadAnswer)?;
     let mut response = (status, answer.body).into_response();
     response.headers_mut().remove(CONTENT_TYPE);
-    if !answer.content_type.is_empty() {
-        let content_type = HeaderValue::from_str(&answer.content_type).map_err(|_| KafkaError::BadAnswer)?;
-        response.headers_mut().insert(CONTENT_TYPE, content_type);
+    let headers = [(CONTENT_TYPE, answer.content_type), (LOCATION, answer.location), (RETRY_AFTER, answer.retry_after)];
+    for (name, value) in headers {
+        if !value.is_empty() {
+            let value = HeaderValue::from_str(&value).map_err(|_| KafkaError::BadAnswer)?;
+            response.headers_mut().insert(name, value);
+        }
     }
     Ok(response)
 }

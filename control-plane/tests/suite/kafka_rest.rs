@@ -47,6 +47,8 @@ fn echo(request: ForwardedRequest) -> HttpAnswer {
         status: 201,
         content_type: "application/json; charset=utf-8".into(),
         body: body.to_string().into_bytes().into(),
+        location: "https://api.example.org/made".into(),
+        retry_after: "7".into(),
     }
 }
 
@@ -64,6 +66,8 @@ on_both_engines! {
         let path = format!("/kafka/v3/clusters/{}/topics/a%20b/configs:alter?x=1&y=%2F", setup.cluster);
         let answer = setup.kafka.post(&path, json!({"data":[]})).await.expect(201);
         assert_eq!(answer.headers["content-type"], "application/json; charset=utf-8");
+        assert_eq!(answer.headers["location"], "https://api.example.org/made");
+        assert_eq!(answer.headers["retry-after"], "7");
         let seen: Value = answer.json();
         assert_eq!(seen["cluster"], json!(setup.cluster));
         assert_eq!(seen["principal"], json!(format!("User:{}", setup.account)));
@@ -190,7 +194,7 @@ on_both_engines! {
             let number = request.path_and_query.rsplit('=').next().and_then(|text| text.parse().ok()).unwrap_or(0);
             let content_type = if number == 1 { "a\nb" } else { "" };
             let status = if number == 1 { 200 } else { number };
-            Some(HttpAnswer { id: request.id, status, content_type: content_type.into(), body: Default::default() })
+            Some(HttpAnswer { id: request.id, status, content_type: content_type.into(), ..HttpAnswer::default() })
         }).await;
         for status in [0, 1, 100, 99_999] {
             expect_kafka_error(&setup.kafka.get(&format!("{path}?status={status}")).await, 502, 502);

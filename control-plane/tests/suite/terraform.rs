@@ -13,7 +13,7 @@ on_both_engines! {
         broker
             .take_requests(|request| {
                 let body = br#"{"kind":"KafkaTopicList","data":[]}"#.to_vec().into();
-                Some(HttpAnswer { id: request.id, status: 200, content_type: "application/json".into(), body })
+                Some(HttpAnswer { id: request.id, status: 200, content_type: "application/json".into(), body, ..HttpAnswer::default() })
             })
             .await;
         let cloud = &installation.rest;

@@ -15,6 +15,9 @@ use tracing::info;
 use crate::broker::Broker;
 use crate::limits;
 
+/// What somebody is told who may not.
+pub(crate) const NOT_AUTHORIZED: &str = "Cluster authorization failed.";
+
 /// Why ACLs were not changed.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum ChangeError {

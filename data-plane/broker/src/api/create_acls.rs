@@ -1,5 +1,6 @@
-//! CreateAcls: each ACL for itself, all in one write.
+//! CreateAcls: each ACL for itself, all in one write. Needs Alter on the cluster.
 
+use millstream_api::role::Operation;
 use millstream_metadata::acl::{Acl, AclError, UncheckedAcl};
 use millstream_protocol::error_code::ErrorCode;
 use millstream_protocol::messages::create_acls_request::{AclCreation, CreateAclsRequest};
@@ -10,6 +11,10 @@ use crate::acls;
 
 pub(super) async fn handle(ctx: &RequestContext<'_>, request: CreateAclsRequest<'_>) -> CreateAclsResponse<'static> {
     let count = request.creations.len();
+    if !ctx.allows_on_cluster(Operation::Alter) {
+        let refused = failed(ErrorCode::ClusterAuthorizationFailed, acls::NOT_AUTHORIZED.to_owned());
+        return CreateAclsResponse { results: vec![refused; count], ..CreateAclsResponse::default() };
+    }
     let wanted: Vec<Result<Acl, AclError>> = request.creations.iter().map(check).collect();
     let results = match acls::create(ctx.broker, &ctx.authenticated.credential.tenant, wanted).await {
         Ok(results) => results.into_iter().map(to_result).collect(),

@@ -1,5 +1,6 @@
-//! DeleteAcls: every ACL that a filter means, all filters in one write.
+//! DeleteAcls: every ACL that a filter means, all filters in one write. Needs Alter on the cluster.
 
+use millstream_api::role::Operation;
 use millstream_metadata::acl::{Acl, AclError, AclFilter, UncheckedFilter};
 use millstream_protocol::error_code::ErrorCode;
 use millstream_protocol::messages::delete_acls_request::{DeleteAclsFilter, DeleteAclsRequest};
@@ -11,6 +12,11 @@ use super::RequestContext;
 use crate::acls;
 
 pub(super) async fn handle(ctx: &RequestContext<'_>, request: DeleteAclsRequest<'_>) -> DeleteAclsResponse<'static> {
+    if !ctx.allows_on_cluster(Operation::Alter) {
+        let refused = failed(ErrorCode::ClusterAuthorizationFailed, acls::NOT_AUTHORIZED.to_owned());
+        let filter_results = vec![refused; request.filters.len()];
+        return DeleteAclsResponse { filter_results, ..DeleteAclsResponse::default() };
+    }
     let checked: Vec<Result<AclFilter, AclError>> = request.filters.iter().map(check).collect();
     let legal: Vec<AclFilter> = checked.iter().filter_map(|filter| filter.as_ref().ok().cloned()).collect();
     let filter_results = match acls::delete(ctx.broker, &ctx.authenticated.credential.tenant, legal).await {

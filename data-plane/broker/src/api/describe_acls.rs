@@ -1,6 +1,8 @@
-//! DescribeAcls: the ACLs that a filter means, by resource.
+//! DescribeAcls: the ACLs that a filter means, by resource. Needs Describe on the cluster.
 
+use millstream_api::role::Operation;
 use millstream_metadata::acl::{Acl, UncheckedFilter};
+use millstream_protocol::error_code::ErrorCode;
 use millstream_protocol::messages::describe_acls_request::DescribeAclsRequest;
 use millstream_protocol::messages::describe_acls_response::{
     AclDescription, DescribeAclsResource, DescribeAclsResponse,
@@ -13,6 +15,9 @@ pub(super) async fn handle(
     ctx: &RequestContext<'_>,
     request: DescribeAclsRequest<'_>,
 ) -> DescribeAclsResponse<'static> {
+    if !ctx.allows_on_cluster(Operation::Describe) {
+        return failed(ErrorCode::ClusterAuthorizationFailed, acls::NOT_AUTHORIZED.to_owned());
+    }
     let unchecked = UncheckedFilter {
         resource_type: request.resource_type_filter,
         resource_name: request.resource_name_filter.as_deref(),
@@ -24,17 +29,19 @@ pub(super) async fn handle(
     };
     let filter = match unchecked.check() {
         Ok(filter) => filter,
-        Err(error) => {
-            return DescribeAclsResponse {
-                error_code: acls::code_of(&error).code(),
-                error_message: Some(error.to_string().into()),
-                ..DescribeAclsResponse::default()
-            };
-        }
+        Err(error) => return failed(acls::code_of(&error), error.to_string()),
     };
     let found = acls::list(ctx.broker, &ctx.authenticated.credential.tenant, &filter);
     let resources = found.chunk_by(|one, next| one.resource == next.resource).map(to_resource).collect();
     DescribeAclsResponse { resources, error_message: None, ..DescribeAclsResponse::default() }
+}
+
+fn failed(code: ErrorCode, message: String) -> DescribeAclsResponse<'static> {
+    DescribeAclsResponse {
+        error_code: code.code(),
+        error_message: Some(message.into()),
+        ..DescribeAclsResponse::default()
+    }
 }
 
 /// One resource of ACLs that are all about it.

@@ -165,12 +165,24 @@ fn to_http(forwarded: ForwardedRequest) -> Result<Request<Body>, String> {
 
 async fn from_http(id: u64, response: Response) -> HttpAnswer {
     let status = response.status();
-    let content_type = response.headers().get(header::CONTENT_TYPE);
-    let content_type = content_type.and_then(|value| value.to_str().ok()).unwrap_or_default().to_owned();
+    let answer = HttpAnswer {
+        id,
+        status: status.as_u16().into(),
+        content_type: header_text(&response, header::CONTENT_TYPE),
+        location: header_text(&response, header::LOCATION),
+        retry_after: header_text(&response, header::RETRY_AFTER),
+        body: Bytes::new(),
+    };
     match Limited::new(response.into_body(), MAX_FORWARDED_BODY_BYTES).collect().await {
-        Ok(body) => HttpAnswer { id, status: status.as_u16().into(), content_type, body: body.to_bytes() },
+        Ok(body) => HttpAnswer { body: body.to_bytes(), ..answer },
         Err(_) => refuse(id, StatusCode::INTERNAL_SERVER_ERROR, "the answer is too large".to_owned()),
     }
+}
+
+/// A header of an answer; empty if it has none.
+fn header_text(response: &Response, name: header::HeaderName) -> String {
+    let value = response.headers().get(name);
+    value.and_then(|value| value.to_str().ok()).unwrap_or_default().to_owned()
 }
 
 fn refuse(id: u64, status: StatusCode, message: String) -> HttpAnswer {
@@ -180,6 +192,7 @@ fn refuse(id: u64, status: StatusCode, message: String) -> HttpAnswer {
         status: status.as_u16().into(),
         content_type: "application/json".to_owned(),
         body: Bytes::from(body),
+        ..HttpAnswer::default()
     }
 }
 

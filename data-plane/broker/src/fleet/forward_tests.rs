@@ -39,6 +39,10 @@ async fn start() -> (Peer, CancellationToken) {
                 }
             }),
         )
+        .route(
+            "/kafka/v3/made",
+            post(|| async { (StatusCode::CREATED, [("location", "/there"), ("retry-after", "7")]) }),
+        )
         .route("/metrics", get(|| async { "secret" }));
     let shutdown = CancellationToken::new();
     let stream = ForwardStream { endpoint, identity, status: Arc::default(), router };
@@ -110,4 +114,13 @@ async fn more_requests_than_slots_are_all_answered() {
         assert!(answer.status == 200 && seen.insert(answer.id));
     }
     sender.await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn where_something_was_made_and_when_to_try_again_are_passed_on() {
+    let (mut peer, shutdown) = start().await;
+    peer.0.outgoing.send(Ok(request(1, "POST", "/kafka/v3/made"))).await.unwrap();
+    let Outgoing::Answer(answer) = peer.receive().await else { panic!("not an answer") };
+    assert_eq!((answer.status, answer.location.as_str(), answer.retry_after.as_str()), (201, "/there", "7"));
+    shutdown.cancel();
 }

@@ -12,6 +12,8 @@ use crate::topics::AdminError;
 const INVALID_REQUEST: u32 = 40002;
 /// No or wrong credentials.
 const AUTHENTICATION_FAILED: u32 = 40101;
+/// The key is right, but its owner may not.
+const NOT_AUTHORIZED: u32 = 40301;
 /// No such topic or partition.
 const UNKNOWN_TOPIC_OR_PARTITION: u32 = 40403;
 /// A failure that may be over at the next try.
@@ -54,6 +56,11 @@ impl RestError {
             error_code: AUTHENTICATION_FAILED,
             message: "Authentication failed".to_owned(),
         }
+    }
+
+    /// The owner of the key may not do this.
+    pub(super) fn not_authorized(message: impl Into<String>) -> Self {
+        Self { status: StatusCode::FORBIDDEN, error_code: NOT_AUTHORIZED, message: message.into() }
     }
 
     /// A cluster that does not exist, or is another tenant's.

@@ -3,9 +3,9 @@
 //! Enumerations are Kafka's names, in any case. A principal may be written `UserV2:…`, which at Confluent asks for
 //! the form of ids that is the only one here.
 
-use axum::extract::FromRequestParts;
-use axum::extract::Query;
+use axum::extract::{FromRequestParts, Query};
 use http::request::Parts;
+use millstream_api::role::Operation;
 use millstream_metadata::acl::{
     ANY_CODE, Acl as MetadataAcl, AclFilter, Code, MATCH_CODE, OPERATIONS, PATTERN_TYPES, PERMISSIONS, RESOURCE_TYPES,
     UncheckedAcl, UncheckedFilter,
@@ -14,7 +14,7 @@ use serde::{Deserialize, Serialize};
 
 use super::links::Metadata;
 use super::scope::Scope;
-use crate::acls::ChangeError;
+use crate::acls::{ChangeError, NOT_AUTHORIZED};
 use crate::http::error::RestError;
 
 const ANY: &str = "ANY";
@@ -55,6 +55,20 @@ impl Acl {
             permission: acl.permission_name(),
         }
     }
+}
+
+/// Refuses a caller that may not see ACLs.
+pub(super) fn check_may_list(scope: &Scope) -> Result<(), RestError> {
+    check_may(scope, Operation::Describe)
+}
+
+/// Refuses a caller that may not change ACLs.
+pub(super) fn check_may_change(scope: &Scope) -> Result<(), RestError> {
+    check_may(scope, Operation::Alter)
+}
+
+fn check_may(scope: &Scope, operation: Operation) -> Result<(), RestError> {
+    if scope.allows_on_cluster(operation) { Ok(()) } else { Err(RestError::not_authorized(NOT_AUTHORIZED)) }
 }
 
 /// The URL of exactly this ACL: the collection with all filters.

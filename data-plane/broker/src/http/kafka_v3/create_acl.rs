@@ -18,6 +18,7 @@ pub(super) async fn handle(
     scope: Scope,
     JsonBody(request): JsonBody<NewAcl>,
 ) -> Result<impl IntoResponse, RestError> {
+    acl::check_may_change(&scope)?;
     let acl = request.check()?;
     let location = acl::link(&scope, &acl);
     acls::create_all(&broker, &scope.tenant, vec![acl]).await?;

@@ -7,7 +7,7 @@ use http::StatusCode;
 use millstream_metadata::decide::MAX_ACLS_PER_REQUEST;
 use serde::Deserialize;
 
-use super::acl::NewAcl;
+use super::acl::{self, NewAcl};
 use super::scope::Scope;
 use crate::acls;
 use crate::broker::Broker;
@@ -24,6 +24,7 @@ pub(super) async fn handle(
     scope: Scope,
     JsonBody(request): JsonBody<CreateAcls>,
 ) -> Result<StatusCode, RestError> {
+    acl::check_may_change(&scope)?;
     if request.data.len() > MAX_ACLS_PER_REQUEST {
         return Err(RestError::invalid(format!("data: must not have more than {MAX_ACLS_PER_REQUEST} ACLs")));
     }

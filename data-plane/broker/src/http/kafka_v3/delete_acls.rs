@@ -6,7 +6,7 @@ use axum::Json;
 use axum::extract::State;
 use serde::Serialize;
 
-use super::acl::{Acl, FilterQuery};
+use super::acl::{self, Acl, FilterQuery};
 use super::scope::Scope;
 use crate::acls;
 use crate::broker::Broker;
@@ -23,6 +23,7 @@ pub(super) async fn handle(
     scope: Scope,
     query: FilterQuery,
 ) -> Result<Json<Deleted>, RestError> {
+    acl::check_may_change(&scope)?;
     query.require_all()?;
     let deleted = acls::delete(&broker, &scope.tenant, vec![query.check()?]).await?;
     let data = deleted.iter().flatten().map(|acl| Acl::of(&scope, acl)).collect();

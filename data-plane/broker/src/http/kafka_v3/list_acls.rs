@@ -5,7 +5,7 @@ use std::sync::Arc;
 use axum::Json;
 use axum::extract::State;
 
-use super::acl::{Acl, FilterQuery};
+use super::acl::{self, Acl, FilterQuery};
 use super::list::List;
 use super::scope::Scope;
 use crate::acls;
@@ -17,6 +17,7 @@ pub(super) async fn handle(
     scope: Scope,
     query: FilterQuery,
 ) -> Result<Json<List<Acl>>, RestError> {
+    acl::check_may_list(&scope)?;
     let found = acls::list(&broker, &scope.tenant, &query.check()?);
     let data = found.iter().map(|acl| Acl::of(&scope, acl)).collect();
     Ok(Json(List::new("KafkaAclList", scope.links.collection(&["acls"]), data)))

@@ -61,6 +61,21 @@ fn cluster(id: &str) -> ConfigItem {
     ConfigItem { item: Some(Item::LogicalCluster(cluster)) }
 }
 
+/// The right to do everything in this cluster, for the owner of the keys.
+fn cluster_admin(id: &str, cluster: &str) -> ConfigItem {
+    let organization_id = "00000000-0000-7000-8000-000000000001".to_owned();
+    let crn_pattern =
+        format!("crn://confluent.cloud/organization={organization_id}/environment=env-a/cloud-cluster={cluster}");
+    let binding = fleet::RoleBinding {
+        id: id.to_owned(),
+        organization_id,
+        principal: "User:sa-a".to_owned(),
+        role_name: "CloudClusterAdmin".to_owned(),
+        crn_pattern,
+    };
+    ConfigItem { item: Some(Item::RoleBinding(binding)) }
+}
+
 /// A broker over this directory.
 async fn start_broker(dir: &TempDir, fleet: Option<FleetEndpoint>) -> (RunningBroker, String) {
     let _already_installed = rustls::crypto::aws_lc_rs::default_provider().install_default();
@@ -90,7 +105,10 @@ async fn start() -> Fixture {
     let (endpoint, mut configs, forwards) = test_control_plane::start().await;
     let (broker, base) = start_broker(&dir, Some(endpoint)).await;
     let mut stream = configs.recv().await.unwrap();
-    let items = vec![cluster("lkc-a"), cluster("lkc-b"), key(KEY, "lkc-a"), key(OTHER_KEY, "lkc-b")];
+    let clusters = [cluster("lkc-a"), cluster("lkc-b")];
+    let rights = [cluster_admin("rb-a", "lkc-a"), cluster_admin("rb-b", "lkc-b")];
+    let keys = [key(KEY, "lkc-a"), key(OTHER_KEY, "lkc-b")];
+    let items: Vec<ConfigItem> = [clusters, rights, keys].concat();
     let end = SnapshotEnd { items: items.len() as u64 };
     let begin = SnapshotBegin { epoch: 1, revision: 1, pepper: PEPPER.to_vec().into() };
     for update in

@@ -1,5 +1,8 @@
 //! ACLs through the front door.
 
+use millstream_api::fleet::config_event::Change;
+use millstream_api::fleet::config_item_key::Key;
+use millstream_api::fleet::{ConfigEvent, ConfigItemKey, Delta};
 use serde_json::{Value, json};
 
 use super::*;
@@ -21,6 +24,14 @@ fn with(field: &str, value: Value) -> Value {
 }
 
 impl Fixture {
+    /// Applies changes of a revision that follows the last one.
+    async fn apply(&mut self, revision: u64, changes: Vec<Change>) {
+        let events = changes.into_iter().map(|change| ConfigEvent { revision, change: Some(change) }).collect();
+        let delta = Delta { epoch: 1, from_revision: revision - 1, to_revision: revision, events };
+        self.config.outgoing.send(Ok(ConfigUpdate { update: Some(ToBroker::Delta(delta)) })).await.unwrap();
+        while !matches!(self.config.incoming.message().await.unwrap().unwrap().update, Some(FromBroker::Ack(_))) {}
+    }
+
     async fn delete(&self, path: &str) -> (u16, Value) {
         send(self.request(Method::DELETE, path)).await
     }
@@ -214,5 +225,18 @@ async fn acls_survive_a_restart() {
     let (broker, base) = start_broker(&fixture.dir, None).await;
     let fixture = Fixture { broker, base, ..fixture };
     assert_eq!(fixture.acls(SEVEN_FILTERS).await, ["orders"]);
+    fixture.broker.shutdown().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_may_not_see_or_change_acls_is_refused() {
+    let mut fixture = start().await;
+    fixture.apply(2, vec![Change::Delete(ConfigItemKey { key: Some(Key::RoleBindingId("rb-a".to_owned())) })]).await;
+    assert_eq!(code(&fixture.get("/acls").await), (403, 40301));
+    assert_eq!(code(&fixture.post("/acls", read_orders()).await), (403, 40301));
+    assert_eq!(code(&fixture.post("/acls:batch", json!({"data": [read_orders()]})).await), (403, 40301));
+    assert_eq!(code(&fixture.delete(EVERYTHING).await), (403, 40301));
+    fixture.apply(3, vec![Change::Upsert(cluster_admin("rb-a", "lkc-a"))]).await;
+    assert!(fixture.acls("/acls").await.is_empty());
     fixture.broker.shutdown().await;
 }
