@@ -48,7 +48,7 @@ fn usage() -> String {
 scenarios (default: all):"
         .to_owned();
     for scenario in Scenario::ALL {
-        text += &format!("\n  {:<6} {}", scenario.name(), scenario.about());
+        text += &format!("\n  {:<13} {}", scenario.name(), scenario.about());
     }
     text
 }

@@ -34,6 +34,13 @@ impl Rest {
 
     /// One call; the answer's JSON, or null if it has no body. A status outside of 2xx is an error.
     pub fn call(&mut self, method: &str, path: &str, body: Option<&Value>) -> Result<Value> {
+        let (status, answer) = self.ask(method, path, body)?;
+        ensure!((200..300).contains(&status), "{method} {path} answered {status}: {answer}");
+        Ok(answer)
+    }
+
+    /// One call; status and JSON of the answer, whatever the status.
+    pub fn ask(&mut self, method: &str, path: &str, body: Option<&Value>) -> Result<(u16, Value)> {
         let body = body.map(Value::to_string).unwrap_or_default();
         let request = format!(
             "{method} {path} HTTP/1.1\r\nHost: {}\r\nAuthorization: {}\r\nContent-Type: application/json\r\nContent-Length: {}\r\n\r\n{body}",
@@ -43,9 +50,7 @@ impl Rest {
         );
         self.stream.get_mut().write_all(request.as_bytes())?;
         let (status, body) = read_answer(&mut self.stream)?;
-        let text = String::from_utf8_lossy(&body);
-        ensure!((200..300).contains(&status), "{method} {path} answered {status}: {text}");
-        if body.is_empty() { Ok(Value::Null) } else { Ok(serde_json::from_slice(&body)?) }
+        if body.is_empty() { Ok((status, Value::Null)) } else { Ok((status, serde_json::from_slice(&body)?)) }
     }
 }
 

@@ -50,6 +50,35 @@ pub fn peak_rss_mib(pid: u32) -> Result<f64> {
     status_mib(pid, "VmHWM:")
 }
 
+/// User and system time of a process, of its children that run and of those that have ended.
+pub fn family_cpu_seconds(pid: u32) -> Result<f64> {
+    let time_of = |pid| {
+        let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+        // A child that has just ended is counted with its parent.
+        stat_seconds(&stat, 2).unwrap_or(0.0)
+    };
+    let own = std::fs::read_to_string(format!("/proc/{pid}/stat"))?;
+    let own = stat_seconds(&own, 4).with_context(|| format!("/proc/{pid}/stat has not the usual form"))?;
+    Ok(own + children(pid)?.into_iter().map(time_of).sum::<f64>())
+}
+
+/// Resident memory of a process and of its children; what they share is counted for each of them.
+pub fn family_rss_mib(pid: u32) -> Result<f64> {
+    let of_children = children(pid)?.into_iter().map(|child| rss_mib(child).unwrap_or(0.0)).sum::<f64>();
+    Ok(rss_mib(pid)? + of_children)
+}
+
+fn children(pid: u32) -> Result<Vec<u32>> {
+    let processes = std::fs::read_dir("/proc")?.flatten().filter_map(|entry| entry.file_name().to_str()?.parse().ok());
+    Ok(processes.filter(|process| parent_of(*process) == Some(pid)).collect())
+}
+
+fn parent_of(pid: u32) -> Option<u32> {
+    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+    let (_, fields) = stat.rsplit_once(')')?;
+    fields.split_whitespace().nth(1)?.parse().ok()
+}
+
 /// Sets the peak to what is resident now.
 fn reset_peak_rss(pid: u32) -> Result<()> {
     std::fs::write(format!("/proc/{pid}/clear_refs"), "5").context("cannot reset the peak RSS")
@@ -82,6 +111,16 @@ mod tests {
         assert_eq!(stat_seconds(stat, 2), Some(200.0 / per_second));
         assert_eq!(stat_seconds(stat, 4), Some(600.0 / per_second));
         assert_eq!(stat_seconds("nonsense", 2), None);
+    }
+
+    #[test]
+    fn a_family_is_a_process_and_its_children() {
+        let mut child = std::process::Command::new("sleep").arg("60").spawn().unwrap();
+        let own = std::process::id();
+        assert_eq!(parent_of(child.id()), Some(own));
+        assert!(family_rss_mib(own).unwrap() > rss_mib(child.id()).unwrap());
+        child.kill().unwrap();
+        child.wait().unwrap();
     }
 
     #[test]

@@ -1,4 +1,5 @@
 //! What can be measured. Each scenario starts its systems afresh, so that none inherits the heap of another.
+mod control_plane;
 mod idle;
 mod keys;
 mod latency;
@@ -23,10 +24,11 @@ pub enum Scenario {
     RequestBound,
     FixedRate,
     Keys,
+    ControlPlane,
 }
 
 impl Scenario {
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 8] = [
         Self::Start,
         Self::Idle,
         Self::LargeBatches,
@@ -34,6 +36,7 @@ impl Scenario {
         Self::RequestBound,
         Self::FixedRate,
         Self::Keys,
+        Self::ControlPlane,
     ];
 
     pub fn name(self) -> &'static str {
@@ -45,6 +48,7 @@ impl Scenario {
             Self::RequestBound => "w3",
             Self::FixedRate => "w4",
             Self::Keys => "keys",
+            Self::ControlPlane => "control-plane",
         }
     }
 
@@ -57,6 +61,7 @@ impl Scenario {
             Self::RequestBound => "one small record per request, 64 connections with one request in flight",
             Self::FixedRate => "end-to-end latency at a fixed rate",
             Self::Keys => "API keys: from the REST call to the broker's door",
+            Self::ControlPlane => "the control plane on SQLite and PostgreSQL: changes, calls, memory",
         }
     }
 
@@ -73,6 +78,7 @@ impl Scenario {
             Self::RequestBound => requests::run(workbench, report),
             Self::FixedRate => latency::run(workbench, report),
             Self::Keys => keys::run(workbench, report),
+            Self::ControlPlane => control_plane::run(workbench, report),
         }
     }
 }

@@ -1,0 +1,71 @@
+//! Clusters: from the POST to the first acknowledged record, through everything that a user does in between.
+use std::time::{Duration, Instant};
+
+use anyhow::{Context as _, Result, ensure};
+use millstream_e2e::postgres::Postgres;
+use millstream_protocol::api_key::ApiKey;
+use serde_json::{Value, json};
+
+use super::installation::{Installation, text_at};
+use super::keys::micros_since;
+use super::{CLUSTERS_PER_INSTALLATION, Database, Goal, Line, progress};
+use crate::connection::{Connection, Endpoint};
+use crate::histogram::Histogram;
+use crate::load::produce;
+use crate::rest::Rest;
+use crate::topic::Topic;
+use crate::workbench::Workbench;
+
+const LIMIT: Duration = Duration::from_secs(60);
+const TOPIC: &str = "first";
+
+pub fn measure(database: Database, postgres: Option<&Postgres>, workbench: &Workbench) -> Result<Vec<Line>> {
+    let mut basic = Histogram::default();
+    for round in 1..=workbench.pick(6, 1) {
+        progress(database, &format!("{CLUSTERS_PER_INSTALLATION} Basic clusters in new installation {round}"));
+        let installation = Installation::start(postgres, &format!("clusters_{round}"), workbench)?;
+        let mut rest = installation.rest()?;
+        let account = installation.create_account(&mut rest)?;
+        let crn = format!("{}/environment={}", installation.organization_crn, installation.environment());
+        installation.bind(&mut rest, &account, "EnvironmentAdmin", &crn)?;
+        for index in 1..=CLUSTERS_PER_INSTALLATION {
+            let took = one(&installation, &mut rest, &account, json!({"kind": "Basic"}));
+            basic.record(took.with_context(|| format!("Basic cluster {index}"))?);
+        }
+    }
+    Ok(vec![Line::times("Basic cluster: POST to the first acknowledged record", &basic, Goal::P99Below(1000.0))])
+}
+
+/// Makes a cluster, a key, a topic and a record, deletes the cluster; the microseconds until the record was acknowledged.
+fn one(installation: &Installation, rest: &mut Rest, account: &str, config: Value) -> Result<u64> {
+    let body = json!({"spec": {
+        "display_name": installation.name("cluster"), "availability": "SINGLE_ZONE", "cloud": "AWS", "region": "us-east-2",
+        "config": config, "environment": {"id": installation.environment()},
+    }});
+    let started = Instant::now();
+    let cluster = text_at(&rest.call("POST", "/cmk/v2/clusters", Some(&body))?, "/id")?;
+    let path = format!("/cmk/v2/clusters/{cluster}?environment={}", installation.environment());
+    let provisioned = loop {
+        let read = rest.call("GET", &path, None)?;
+        if text_at(&read, "/status/phase")? == "PROVISIONED" {
+            break read;
+        }
+        ensure!(started.elapsed() < LIMIT, "not provisioned within {} s: {read}", LIMIT.as_secs());
+    };
+    let key = installation.create_key(rest, account, Some(&cluster))?;
+    let mut endpoint = installation.kafka(&key);
+    endpoint.address = text_at(&provisioned, "/spec/kafka_bootstrap_endpoint")?.replace("SASL_PLAINTEXT://", "");
+    produce_first_record(&endpoint)?;
+    let took = micros_since(started);
+    rest.call("DELETE", &path, None)?;
+    Ok(took)
+}
+
+fn produce_first_record(endpoint: &Endpoint) -> Result<()> {
+    Topic::create(endpoint, TOPIC, 1)?;
+    let mut frame = produce::frame(TOPIC, &[(0, produce::batch_of_one(&produce::payload(100))?)])?;
+    let mut connection = Connection::open(endpoint)?;
+    let correlation_id = connection.send_frame(&mut frame)?;
+    connection
+        .receive(ApiKey::Produce, produce::VERSION, correlation_id, |reader| produce::check_acknowledged(reader, 1))
+}
