@@ -5,13 +5,14 @@
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use millstream_api::ids::{ApiKeyId, OrganizationId, Principal};
+use millstream_api::ids::{ApiKeyId, OrganizationId};
 
 use crate::domain::api_key::KeyScope;
+use crate::domain::authorization::Grants;
 use crate::domain::token_bucket::Charge;
 use crate::secrets::InstallationSecrets;
 use crate::store::error::StoreError;
-use crate::store::{Database, api_keys};
+use crate::store::{Database, api_keys, role_bindings};
 
 /// Characters of an Authorization header at most: key id and secret need 116.
 const MAX_AUTHORIZATION_CHARS: usize = 1_024;
@@ -34,8 +35,8 @@ impl OrgScope {
 pub struct Authenticated {
     /// The organization that the caller belongs to.
     pub scope: OrgScope,
-    /// Owner of the key.
-    pub principal: Principal,
+    /// Owner of the key, and what it may do in the control plane: nothing with a Kafka key.
+    pub grants: Grants,
     /// Id of what was presented. Not secret.
     pub credential_id: String,
     /// What the key opens.
@@ -74,9 +75,14 @@ pub async fn authenticate(
     if !secrets.verify_api_key_secret(&id, &secret, &credential.secret_hmac) {
         return Err(AuthenticationError::Invalid);
     }
+    let (organization_id, owner) = (credential.organization_id, credential.owner);
+    let roles = match credential.scope {
+        KeyScope::Cloud => role_bindings::of_principal(&mut transaction, organization_id, &owner).await?,
+        KeyScope::Kafka(_) => Vec::new(),
+    };
     Ok(Authenticated {
-        scope: OrgScope { organization_id: credential.organization_id },
-        principal: credential.owner,
+        scope: OrgScope { organization_id },
+        grants: Grants { principal: owner, roles },
         credential_id: id.to_string(),
         key_scope: credential.scope,
     })

@@ -1,6 +1,7 @@
 //! Decisions: pure functions and the types they speak of. Never reads a clock, a database or a network.
 
 pub mod api_key;
+pub mod authorization;
 pub mod cluster;
 pub mod crn;
 pub mod names;

@@ -1,7 +1,7 @@
 //! The caller of a control-plane path: the owner of a Cloud API key.
 //!
-//! A Cloud key acts with every right in its own organization and none in another. A Kafka key opens one cluster and
-//! nothing here, so it is refused like a key that does not exist.
+//! A Cloud key acts with the roles of its owner, in its own organization only. A Kafka key opens one cluster and nothing
+//! here, so it is refused like a key that does not exist.
 
 use std::sync::Arc;
 
@@ -14,13 +14,30 @@ use super::error::ApiError;
 use crate::app::App;
 use crate::authentication::{AuthenticationError, OrgScope};
 use crate::domain::api_key::KeyScope;
+use crate::domain::authorization::{Action, Decision, Grants, Target};
 
 /// An authenticated caller of the control plane.
 pub struct Caller {
     /// The organization.
     pub scope: OrgScope,
+    /// Owner of the key, and its roles.
+    pub grants: Grants,
+}
+
+impl Caller {
     /// Owner of the key.
-    pub principal: Principal,
+    pub fn principal(&self) -> &Principal {
+        &self.grants.principal
+    }
+
+    /// Fails unless a role of the caller allows it: with 404 if it may not even see the target, else with 403.
+    pub fn authorize(&self, action: Action, target: Target<'_>) -> Result<(), ApiError> {
+        match self.grants.decide(action, target) {
+            Decision::Allowed => Ok(()),
+            Decision::Forbidden => Err(ApiError::forbidden()),
+            Decision::Hidden => Err(ApiError::not_found()),
+        }
+    }
 }
 
 impl FromRequestParts<Arc<App>> for Caller {
@@ -29,7 +46,7 @@ impl FromRequestParts<Arc<App>> for Caller {
     async fn from_request_parts(parts: &mut Parts, app: &Arc<App>) -> Result<Self, ApiError> {
         let authenticated = authenticate(app, parts).await?;
         match authenticated.key_scope {
-            KeyScope::Cloud => Ok(Self { scope: authenticated.scope, principal: authenticated.principal }),
+            KeyScope::Cloud => Ok(Self { scope: authenticated.scope, grants: authenticated.grants }),
             KeyScope::Kafka(_) => Err(AuthenticationError::Invalid.into()),
         }
     }

@@ -65,6 +65,12 @@ impl ApiError {
         Self::new(StatusCode::PAYMENT_REQUIRED, "quota_exceeded", "Quota exceeded", detail)
     }
 
+    /// 403: the caller sees the object, but may not do this.
+    pub fn forbidden() -> Self {
+        let detail = "no role of the caller allows this: ask an administrator for a role binding";
+        Self::new(StatusCode::FORBIDDEN, "user_unauthorized", "Forbidden", detail)
+    }
+
     /// 404: the object does not exist for this caller.
     pub fn not_found() -> Self {
         Self::new(StatusCode::NOT_FOUND, "resource_not_found", "Not Found", "the resource does not exist")

@@ -53,7 +53,7 @@ impl Idempotency {
         body: &[u8],
     ) -> Result<Option<String>, ApiError> {
         let Some(key) = &self.key else { return Ok(None) };
-        let principal = caller.principal.to_string();
+        let principal = caller.principal().to_string();
         let Some(found) = store::find(transaction, &caller.scope, &principal, &hash_text(key)).await? else {
             return Ok(None);
         };
@@ -74,7 +74,7 @@ impl Idempotency {
     ) -> Result<(), ApiError> {
         let Some(key) = &self.key else { return Ok(()) };
         let remembered = Remembered { request_hash: self.request_hash(body), created_id: created_id.to_owned() };
-        let (principal, hash) = (caller.principal.to_string(), hash_text(key));
+        let (principal, hash) = (caller.principal().to_string(), hash_text(key));
         let stored = store::remember(transaction, &caller.scope, &principal, &hash, &remembered, app.clock.now()).await;
         stored.map_err(|error| match error {
             StoreError::Duplicate => {

@@ -21,6 +21,7 @@ use super::error::ApiError;
 use crate::app::App;
 use crate::authentication::{Authenticated, AuthenticationError};
 use crate::domain::api_key::KeyScope;
+use crate::domain::authorization::{Action, Decision, Target};
 use crate::fleet::forwarders::ForwardError;
 use crate::store::error::StoreError;
 use crate::store::logical_clusters;
@@ -53,7 +54,7 @@ async fn forward(app: &App, request: Request) -> Result<Response, KafkaError> {
     let forwarded = ForwardedRequest {
         id: 0,
         logical_cluster_id: cluster.to_string(),
-        principal: caller.principal.to_string(),
+        principal: caller.grants.principal.to_string(),
         method: parts.method.as_str().to_owned(),
         path_and_query,
         content_type: content_type.chars().take(MAX_CONTENT_TYPE_CHARS).collect(),
@@ -89,6 +90,11 @@ async fn find_cluster(
     let mut transaction = app.database.read().await?;
     let row = logical_clusters::get(&mut transaction, &caller.scope, &wanted).await?;
     let row = row.ok_or(KafkaError::UnknownCluster)?;
+    let is_own = matches!(caller.key_scope, KeyScope::Kafka(_));
+    let target = Target::Cluster(&row.environment_id, &row.id);
+    if !is_own && caller.grants.decide(Action::ViewCluster, target) != Decision::Allowed {
+        return Err(KafkaError::UnknownCluster);
+    }
     Ok((row.id, row.physical_cluster_id))
 }
 

@@ -8,9 +8,10 @@ use sqlx::AssertSqlSafe;
 
 use super::Transaction;
 use super::error::StoreError;
-use super::page::{self, Listing};
+use super::page::{self, Condition, Listing, is_one_of};
 use crate::authentication::OrgScope;
 use crate::domain::api_key::KeyScope;
+use crate::domain::authorization::{Visible, VisibleKeys};
 use crate::domain::page::PageRequest;
 use crate::domain::quota::{self, Share};
 use crate::domain::timestamp::Timestamp;
@@ -176,47 +177,36 @@ pub async fn get(transaction: &mut Transaction, scope: &OrgScope, id: &ApiKeyId)
     Ok(row)
 }
 
-/// Reads one page.
+/// Reads one page of those that the caller sees.
 pub async fn list(
     transaction: &mut Transaction,
     scope: &OrgScope,
+    visible: &Visible<VisibleKeys>,
     filter: &Filter,
     request: &PageRequest,
 ) -> Result<Listing<ApiKey>, StoreError> {
-    let organization = scope.organization_id().to_string();
-    let (resource_is_set, cluster) = match &filter.resource {
-        None => (0_i64, None),
-        Some(KeyScope::Cloud) => (1, None),
-        Some(KeyScope::Kafka(id)) => (1, Some(id.as_str())),
+    let mut condition = Condition::of_organization(scope);
+    if let Visible::Only(keys) = visible {
+        let (of_environments, environments) = is_one_of("environment_id", &keys.environments);
+        condition = condition.and_any(vec![
+            is_one_of("owner_service_account_id", &keys.service_accounts),
+            is_one_of("owner_user_id", &keys.user),
+            is_one_of("cluster_id", &keys.clusters),
+            (format!("cluster_id IN (SELECT id FROM logical_clusters WHERE {of_environments})"), environments),
+        ]);
+    }
+    if let Some(id) = &filter.owner_service_account {
+        condition = condition.and("owner_service_account_id = ?", [id]);
+    }
+    if let Some(id) = &filter.owner_user {
+        condition = condition.and("owner_user_id = ?", [id]);
+    }
+    condition = match &filter.resource {
+        None => condition,
+        Some(KeyScope::Cloud) => condition.and("cluster_id IS NULL", [""; 0]),
+        Some(KeyScope::Kafka(id)) => condition.and("cluster_id = ?", [id]),
     };
-    let account = filter.owner_service_account.as_ref().map(ServiceAccountId::as_str);
-    let user = filter.owner_user.as_ref().map(UserId::as_str);
-    // The same values stand at $1 to $5 in the count and at $4 to $8 in the page.
-    let condition = |first: usize| {
-        let (organization, account, user) = (first, first + 1, first + 2);
-        let (resource_is_set, cluster) = (first + 3, first + 4);
-        format!(
-            "organization_id = ${organization} \
-             AND (CAST(${account} AS TEXT) IS NULL OR owner_service_account_id = ${account}) \
-             AND (CAST(${user} AS TEXT) IS NULL OR owner_user_id = ${user}) \
-             AND (CAST(${resource_is_set} AS BIGINT) = 0 OR COALESCE(cluster_id, '') = COALESCE(${cluster}, ''))"
-        )
-    };
-    let count = format!("SELECT COUNT(*) FROM api_keys WHERE {}", condition(1));
-    let total: i64 = on!(&mut *transaction, connection => {
-        sqlx::query_scalar(AssertSqlSafe(count))
-            .bind(organization.as_str()).bind(account).bind(user).bind(resource_is_set).bind(cluster)
-            .fetch_one(connection).await
-    })?;
-    let plan = page::plan(request, total);
-    let sql = plan.sql(SELECT, &condition(4));
-    let rows = on!(transaction, connection => {
-        sqlx::query_as(AssertSqlSafe(sql))
-            .bind(plan.cursor.created_at).bind(plan.cursor.id.as_str()).bind(plan.limit)
-            .bind(organization.as_str()).bind(account).bind(user).bind(resource_is_set).bind(cluster)
-            .fetch_all(connection).await
-    })?;
-    Ok(plan.finish(request, rows, total))
+    page::read(transaction, (SELECT, "api_keys"), &condition, request).await
 }
 
 /// Changes name and description.

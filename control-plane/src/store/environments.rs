@@ -1,12 +1,15 @@
 //! Environments.
 
+use std::collections::BTreeSet;
+
 use millstream_api::ids::EnvironmentId;
 use sqlx::AssertSqlSafe;
 
 use super::Transaction;
 use super::error::StoreError;
-use super::page::{self, Listing};
+use super::page::{self, Condition, Listing, is_one_of};
 use crate::authentication::OrgScope;
+use crate::domain::authorization::Visible;
 use crate::domain::page::PageRequest;
 use crate::domain::timestamp::Timestamp;
 
@@ -87,25 +90,18 @@ async fn get_with(
     Ok(row)
 }
 
-/// Reads one page.
+/// Reads one page of those that the caller sees.
 pub async fn list(
     transaction: &mut Transaction,
     scope: &OrgScope,
+    visible: &Visible<BTreeSet<EnvironmentId>>,
     request: &PageRequest,
 ) -> Result<Listing<Environment>, StoreError> {
-    let organization = scope.organization_id().to_string();
-    let total: i64 = on!(transaction, connection => {
-        sqlx::query_scalar("SELECT COUNT(*) FROM environments WHERE organization_id = $1")
-            .bind(organization.as_str()).fetch_one(connection).await
-    })?;
-    let plan = page::plan(request, total);
-    let sql = plan.sql(SELECT, "organization_id = $4");
-    let rows = on!(transaction, connection => {
-        sqlx::query_as(AssertSqlSafe(sql))
-            .bind(plan.cursor.created_at).bind(plan.cursor.id.as_str()).bind(plan.limit).bind(organization.as_str())
-            .fetch_all(connection).await
-    })?;
-    Ok(plan.finish(request, rows, total))
+    let mut condition = Condition::of_organization(scope);
+    if let Visible::Only(ids) = visible {
+        condition = condition.and_any(vec![is_one_of("id", ids)]);
+    }
+    page::read(transaction, (SELECT, "environments"), &condition, request).await
 }
 
 /// Gives an environment another name.

@@ -1,5 +1,7 @@
 //! Logical clusters.
 
+use std::collections::BTreeSet;
+
 use millstream_api::fleet;
 use millstream_api::ids::{EnvironmentId, LogicalClusterId, OrganizationId, PhysicalClusterId};
 use millstream_api::rest::cmk::ClusterKind;
@@ -7,8 +9,9 @@ use sqlx::AssertSqlSafe;
 
 use super::Transaction;
 use super::error::StoreError;
-use super::page::{self, Listing};
+use super::page::{self, Condition, Listing, is_one_of};
 use crate::authentication::OrgScope;
+use crate::domain::authorization::Visible;
 use crate::domain::page::PageRequest;
 use crate::domain::quota::{self, Share};
 use crate::domain::timestamp::Timestamp;
@@ -239,24 +242,19 @@ async fn get_with(
     Ok(row)
 }
 
-/// Reads one page of an environment's clusters.
+/// Reads one page of those clusters of an environment that the caller sees.
 pub async fn list(
     transaction: &mut Transaction,
     scope: &OrgScope,
     environment: &EnvironmentId,
+    visible: &Visible<BTreeSet<LogicalClusterId>>,
     request: &PageRequest,
 ) -> Result<Listing<LogicalCluster>, StoreError> {
-    let organization = scope.organization_id().to_string();
-    let total = count_in_environment(transaction, scope, environment).await?;
-    let plan = page::plan(request, total);
-    let sql = plan.sql(SELECT, "organization_id = $4 AND environment_id = $5");
-    let rows = on!(transaction, connection => {
-        sqlx::query_as(AssertSqlSafe(sql))
-            .bind(plan.cursor.created_at).bind(plan.cursor.id.as_str()).bind(plan.limit)
-            .bind(organization.as_str()).bind(environment.as_str())
-            .fetch_all(connection).await
-    })?;
-    Ok(plan.finish(request, rows, total))
+    let mut condition = Condition::of_organization(scope).and("environment_id = ?", [environment]);
+    if let Visible::Only(ids) = visible {
+        condition = condition.and_any(vec![is_one_of("id", ids)]);
+    }
+    page::read(transaction, (SELECT, "logical_clusters"), &condition, request).await
 }
 
 /// Clusters of an environment.

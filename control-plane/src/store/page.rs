@@ -4,6 +4,13 @@
 
 use std::str::FromStr;
 
+use sqlx::AssertSqlSafe;
+use sqlx::postgres::PgRow;
+use sqlx::sqlite::SqliteRow;
+
+use super::Transaction;
+use super::error::StoreError;
+use crate::authentication::OrgScope;
 use crate::domain::page::{Cursor, PageRequest, Position};
 
 /// How one page is read: direction, where it begins, and how many rows.
@@ -70,6 +77,91 @@ impl PagePlan {
         };
         Listing { rows, total: u64::try_from(total).unwrap_or(0), has_previous, has_next }
     }
+}
+
+/// Which rows a list shows. Values are bound, never written into the SQL.
+pub struct Condition {
+    sql: String,
+    values: Vec<String>,
+}
+
+impl Condition {
+    /// Rows of the caller's organization: what every list begins with.
+    pub fn of_organization(scope: &OrgScope) -> Self {
+        Self { sql: "organization_id = ?".into(), values: vec![scope.organization_id().to_string()] }
+    }
+
+    /// Only rows that also fulfil this; each `?` stands for the next value.
+    pub fn and(mut self, sql: &str, values: impl IntoIterator<Item = impl ToString>) -> Self {
+        self.sql.push_str(" AND ");
+        self.sql.push_str(sql);
+        self.values.extend(values.into_iter().map(|value| value.to_string()));
+        self
+    }
+
+    /// Only rows that also fulfil one of these.
+    pub fn and_any(self, alternatives: Vec<(String, Vec<String>)>) -> Self {
+        let (sql, values): (Vec<_>, Vec<_>) = alternatives.into_iter().unzip();
+        let sql = if sql.is_empty() { NOTHING.to_owned() } else { format!("({})", sql.join(" OR ")) };
+        self.and(&sql, values.into_iter().flatten())
+    }
+
+    fn render(&self, first_parameter: usize) -> String {
+        let mut rendered = String::with_capacity(self.sql.len());
+        let mut parameter = first_parameter;
+        for character in self.sql.chars() {
+            if character == '?' {
+                rendered.push_str(&format!("${parameter}"));
+                parameter += 1;
+            } else {
+                rendered.push(character);
+            }
+        }
+        rendered
+    }
+}
+
+/// SQL that no row fulfils.
+const NOTHING: &str = "1 = 0";
+
+/// SQL for a column that has one of some values.
+pub fn is_one_of(column: &str, values: impl IntoIterator<Item = impl ToString>) -> (String, Vec<String>) {
+    let values: Vec<String> = values.into_iter().map(|value| value.to_string()).collect();
+    if values.is_empty() {
+        return (NOTHING.to_owned(), values);
+    }
+    (format!("{column} IN ({})", vec!["?"; values.len()].join(", ")), values)
+}
+
+/// Reads one page of a table.
+pub async fn read<T>(
+    transaction: &mut Transaction,
+    (select, table): (&str, &str),
+    condition: &Condition,
+    request: &PageRequest,
+) -> Result<Listing<T>, StoreError>
+where
+    T: Send + Unpin + for<'r> sqlx::FromRow<'r, SqliteRow> + for<'r> sqlx::FromRow<'r, PgRow>,
+{
+    let count = format!("SELECT COUNT(*) FROM {table} WHERE {}", condition.render(1));
+    let total: i64 = on!(&mut *transaction, connection => {
+        let mut query = sqlx::query_scalar(AssertSqlSafe(count));
+        for value in &condition.values {
+            query = query.bind(value.as_str());
+        }
+        query.fetch_one(connection).await
+    })?;
+    let plan = plan(request, total);
+    let sql = plan.sql(select, &condition.render(4));
+    let rows = on!(transaction, connection => {
+        let query = sqlx::query_as(AssertSqlSafe(sql));
+        let mut query = query.bind(plan.cursor.created_at).bind(plan.cursor.id.as_str()).bind(plan.limit);
+        for value in &condition.values {
+            query = query.bind(value.as_str());
+        }
+        query.fetch_all(connection).await
+    })?;
+    Ok(plan.finish(request, rows, total))
 }
 
 /// Parses a text column into the type of its field.

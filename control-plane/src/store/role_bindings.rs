@@ -3,7 +3,7 @@
 //! Promises: whoever changes them holds the lock of the organization (`organizations::lock`), and so does whoever
 //! places a cluster; brokers therefore have all bindings of each organization that has a cluster on them.
 
-use millstream_api::crn::Scope;
+use millstream_api::crn::{CrnPattern, Scope};
 use millstream_api::fleet;
 use millstream_api::ids::{
     EnvironmentId, LogicalClusterId, OrganizationId, PhysicalClusterId, Principal, RoleBindingId, ServiceAccountId,
@@ -11,11 +11,13 @@ use millstream_api::ids::{
 };
 use millstream_api::role::Role;
 use sqlx::AssertSqlSafe;
+use tracing::warn;
 
 use super::Transaction;
 use super::error::StoreError;
-use super::page::{self, Listing};
+use super::page::{self, Condition, Listing, is_one_of};
 use crate::authentication::OrgScope;
+use crate::domain::authorization::{Visible, VisibleRoleBindings};
 use crate::domain::page::PageRequest;
 use crate::domain::quota::{self, Share};
 
@@ -118,48 +120,42 @@ pub struct Filter {
     pub role: Option<Role>,
 }
 
-/// Reads one page.
+/// Reads one page of those that the caller sees: its own, and those on what it administers.
 pub async fn list(
     transaction: &mut Transaction,
     scope: &OrgScope,
+    (visible, own): (&Visible<VisibleRoleBindings>, &Principal),
     filter: &Filter,
     request: &PageRequest,
 ) -> Result<Listing<RoleBinding>, StoreError> {
-    let organization = scope.organization_id().to_string();
-    let (pattern, inside) = (filter.crn_pattern.as_str(), format!("{}/", filter.crn_pattern));
-    let (account, user) = match &filter.principal {
-        None => (None, None),
-        Some(Principal::ServiceAccount(id)) => (Some(id.as_str()), None),
-        Some(Principal::User(id)) => (None, Some(id.as_str())),
-    };
-    let role = filter.role.map(Role::as_str);
-    // The same values stand at $1 to $6 in the count and at $4 to $9 in the page.
-    let condition = |first: usize| {
-        let (organization, pattern, inside) = (first, first + 1, first + 2);
-        let (account, user, role) = (first + 3, first + 4, first + 5);
-        format!(
-            "organization_id = ${organization} \
-             AND (crn_pattern = ${pattern} OR substr(crn_pattern, 1, length(${inside})) = ${inside}) \
-             AND (CAST(${account} AS TEXT) IS NULL OR principal_service_account_id = ${account}) \
-             AND (CAST(${user} AS TEXT) IS NULL OR principal_user_id = ${user}) \
-             AND (CAST(${role} AS TEXT) IS NULL OR role_name = ${role})"
-        )
-    };
-    let count = format!("SELECT COUNT(*) FROM role_bindings WHERE {}", condition(1));
-    let total: i64 = on!(&mut *transaction, connection => {
-        sqlx::query_scalar(AssertSqlSafe(count))
-            .bind(organization.as_str()).bind(pattern).bind(inside.as_str()).bind(account).bind(user).bind(role)
-            .fetch_one(connection).await
-    })?;
-    let plan = page::plan(request, total);
-    let sql = plan.sql(SELECT, &condition(4));
-    let rows = on!(transaction, connection => {
-        sqlx::query_as(AssertSqlSafe(sql))
-            .bind(plan.cursor.created_at).bind(plan.cursor.id.as_str()).bind(plan.limit)
-            .bind(organization.as_str()).bind(pattern).bind(inside.as_str()).bind(account).bind(user).bind(role)
-            .fetch_all(connection).await
-    })?;
-    Ok(plan.finish(request, rows, total))
+    let inside = format!("{}/", filter.crn_pattern);
+    let mut condition = Condition::of_organization(scope).and(
+        "(crn_pattern = ? OR substr(crn_pattern, 1, length(?)) = ?)",
+        [filter.crn_pattern.as_str(), &inside, &inside],
+    );
+    if let Visible::Only(bindings) = visible {
+        condition = condition.and_any(vec![
+            of(own),
+            is_one_of("environment_id", &bindings.environments),
+            is_one_of("cluster_id", &bindings.clusters),
+            is_one_of("service_account_id", &bindings.service_accounts),
+        ]);
+    }
+    if let Some(principal) = &filter.principal {
+        condition = condition.and_any(vec![of(principal)]);
+    }
+    if let Some(role) = filter.role {
+        condition = condition.and("role_name = ?", [role]);
+    }
+    page::read(transaction, (SELECT, "role_bindings"), &condition, request).await
+}
+
+/// SQL for the bindings of a principal.
+fn of(principal: &Principal) -> (String, Vec<String>) {
+    match principal {
+        Principal::ServiceAccount(id) => is_one_of("principal_service_account_id", [id]),
+        Principal::User(id) => is_one_of("principal_user_id", [id]),
+    }
 }
 
 /// Deletes a role binding. Returns the places in quotas that it gave up: none if it was not there.
@@ -184,6 +180,34 @@ pub async fn has_administrator(transaction: &mut Transaction, scope: &OrgScope) 
             .fetch_one(connection).await
     })?;
     Ok(found > 0)
+}
+
+/// The roles of one principal. A binding that cannot be understood gives nothing.
+pub async fn of_principal(
+    transaction: &mut Transaction,
+    organization_id: OrganizationId,
+    principal: &Principal,
+) -> Result<Vec<(Role, Scope)>, StoreError> {
+    let (column, id) = match principal {
+        Principal::ServiceAccount(id) => ("principal_service_account_id", id.as_str()),
+        Principal::User(id) => ("principal_user_id", id.as_str()),
+    };
+    // Spelled like the index.
+    let sql = format!(
+        "SELECT role_name, crn_pattern FROM role_bindings WHERE organization_id = $1 \
+         AND COALESCE(principal_service_account_id, principal_user_id) = $2 AND {column} = $2"
+    );
+    let rows: Vec<(String, String)> = on!(transaction, connection => {
+        sqlx::query_as(AssertSqlSafe(sql)).bind(organization_id.to_string()).bind(id).fetch_all(connection).await
+    })?;
+    let parsed = rows.into_iter().filter_map(|(role, pattern)| {
+        let parsed = role.parse().ok().zip(pattern.parse::<CrnPattern>().ok());
+        if parsed.is_none() {
+            warn!(%principal, role, "a role binding cannot be understood: it gives nothing");
+        }
+        parsed.map(|(role, pattern)| (role, pattern.scope))
+    });
+    Ok(parsed.collect())
 }
 
 /// Every binding of an organization, for brokers that now host its first cluster.

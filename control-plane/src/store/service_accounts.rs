@@ -1,12 +1,15 @@
 //! Service accounts.
 
+use std::collections::BTreeSet;
+
 use millstream_api::ids::ServiceAccountId;
 use sqlx::AssertSqlSafe;
 
 use super::Transaction;
 use super::error::StoreError;
-use super::page::{self, Listing};
+use super::page::{self, Condition, Listing, is_one_of};
 use crate::authentication::OrgScope;
+use crate::domain::authorization::Visible;
 use crate::domain::page::PageRequest;
 use crate::domain::timestamp::Timestamp;
 
@@ -89,42 +92,22 @@ async fn get_with(
     Ok(row)
 }
 
-/// Reads one page. Without names, all service accounts; else those with one of the names.
+/// Reads one page of those that the caller sees: without names, all of them; else those with one of the names.
 pub async fn list(
     transaction: &mut Transaction,
     scope: &OrgScope,
+    visible: &Visible<BTreeSet<ServiceAccountId>>,
     display_names: &[String],
     request: &PageRequest,
 ) -> Result<Listing<ServiceAccount>, StoreError> {
-    let organization = scope.organization_id().to_string();
-    let filter = |first_parameter: usize| {
-        let mut filter = format!("organization_id = ${first_parameter}");
-        if !display_names.is_empty() {
-            let placeholders: Vec<String> =
-                (1..=display_names.len()).map(|index| format!("${}", first_parameter + index)).collect();
-            filter.push_str(&format!(" AND display_name IN ({})", placeholders.join(", ")));
-        }
-        filter
-    };
-    let count = format!("SELECT COUNT(*) FROM service_accounts WHERE {}", filter(1));
-    let total: i64 = on!(&mut *transaction, connection => {
-        let mut query = sqlx::query_scalar(AssertSqlSafe(count)).bind(organization.as_str());
-        for name in display_names {
-            query = query.bind(name.as_str());
-        }
-        query.fetch_one(connection).await
-    })?;
-    let plan = page::plan(request, total);
-    let sql = plan.sql(SELECT, &filter(4));
-    let rows = on!(transaction, connection => {
-        let mut query = sqlx::query_as(AssertSqlSafe(sql))
-            .bind(plan.cursor.created_at).bind(plan.cursor.id.as_str()).bind(plan.limit).bind(organization.as_str());
-        for name in display_names {
-            query = query.bind(name.as_str());
-        }
-        query.fetch_all(connection).await
-    })?;
-    Ok(plan.finish(request, rows, total))
+    let mut condition = Condition::of_organization(scope);
+    if let Visible::Only(ids) = visible {
+        condition = condition.and_any(vec![is_one_of("id", ids)]);
+    }
+    if !display_names.is_empty() {
+        condition = condition.and_any(vec![is_one_of("display_name", display_names)]);
+    }
+    page::read(transaction, (SELECT, "service_accounts"), &condition, request).await
 }
 
 /// Changes name and description.

@@ -91,6 +91,11 @@ on_both_engines! {
         assert_eq!(answer.json()["principal"], json!(format!("User:{user}")));
         let created = rest.post("/iam/v2/api-keys", cloud_key_body(&setup.account)).await.expect(202);
         let other_key = rest.with_key(&created.text_at("/id"), &created.text_at("/spec/secret"));
+        let without_a_role = other_key.get(&path).await;
+        expect_kafka_error(&without_a_role, 404, 404);
+        let organization = setup.installation.organization.organization_id;
+        let crn = format!("crn://confluent.cloud/organization={organization}");
+        rest.bind_role(&setup.account, "OrganizationAdmin", &crn).await;
         let answer = other_key.get(&path).await.expect(201);
         assert_eq!(answer.json()["principal"], json!(format!("User:{}", setup.account)));
 

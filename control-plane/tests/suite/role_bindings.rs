@@ -142,9 +142,13 @@ on_both_engines! {
         rest.delete(&format!("{PATH}/{first}")).await.expect_error(409);
         let account = rest.create_service_account("root").await;
         let second = rest.bind_role(&account, "OrganizationAdmin", &crn).await;
-        rest.delete(&format!("{PATH}/{first}")).await.expect(200);
-        rest.delete(&format!("{PATH}/{second}")).await.expect_error(409);
-        rest.delete(&format!("/iam/v2/service-accounts/{account}")).await.expect_error(409);
+        let root = rest.create_cloud_key(&account).await;
+        root.delete(&format!("{PATH}/{first}")).await.expect(200);
+        root.delete(&format!("{PATH}/{second}")).await.expect_error(409);
+        root.delete(&format!("/iam/v2/service-accounts/{account}")).await.expect_error(409);
+        // The first user has no role any more, and no right.
+        rest.delete(&format!("{PATH}/{second}")).await.expect_error(404);
+        rest.post("/org/v2/environments", json!({"display_name":"x"})).await.expect_error(403);
     }
 
     async fn bindings_go_with_what_they_are_for_and_whom(engine: Engine) {

@@ -8,9 +8,10 @@ use millstream_api::ids::{ApiKeyId, LogicalClusterId, ServiceAccountId, UserId};
 use millstream_api::rest::envelope::ReferenceInput;
 use millstream_api::rest::iam::{ApiKey, CLOUD_RESOURCE_ID, CLOUD_RESOURCE_KIND, CreateApiKey, Secret};
 
-use super::{check_texts, render};
+use super::{authorize, check_texts, render};
 use crate::app::{Announced, App};
 use crate::domain::api_key::secret_from_random;
+use crate::domain::authorization::{Action, Decision, Target};
 use crate::fleet::wait;
 use crate::http::answers::accepted;
 use crate::http::body::JsonBody;
@@ -43,6 +44,7 @@ pub async fn handle(
     if let Some(id) = idempotency.find(&mut transaction, &caller, &body.bytes).await? {
         let id = id.parse().map_err(|_| ApiError::internal())?;
         let row = api_keys::get(&mut transaction, &caller.scope, &id).await?.ok_or_else(idempotency::gone)?;
+        authorize_creation(&caller, &row)?;
         let secret = secret_from_random(idempotency.secret_bytes(&app, &id)?);
         let announced = present_head(&mut transaction, &row).await?;
         drop(transaction);
@@ -70,6 +72,7 @@ pub async fn handle(
         created_at: now.0,
         updated_at: now.0,
     };
+    authorize_creation(&caller, &row)?;
     idempotency.remember(&app, &mut transaction, &caller, &body.bytes, row.id.as_str()).await?;
     quotas::take(&mut transaction, &caller.scope, row.shares(), now).await?;
     let mut announced = Announced::new();
@@ -86,6 +89,11 @@ pub async fn handle(
     transaction.commit().await?;
     wait::announce(&app, &announced).await;
     Ok(answer(&app, &caller, &row, secret))
+}
+
+/// Fails unless the caller may make such a key. Owner and cluster are seen already.
+fn authorize_creation(caller: &Caller, row: &Row) -> Result<(), ApiError> {
+    authorize(caller, Action::ManageApiKey, row).map_err(|_| ApiError::forbidden().at("/spec/owner/id"))
 }
 
 /// The newest revision of the key's physical cluster: whoever knows it knows the key.
@@ -139,7 +147,12 @@ async fn check_owner(transaction: &mut Transaction, caller: &Caller, owner: &Own
         Owner::ServiceAccount(id) => service_accounts::get_and_keep(transaction, &caller.scope, id).await?.is_some(),
         Owner::User(id) => organizations::has_user(transaction, &caller.scope, id).await?,
     };
-    if known { Ok(()) } else { Err(ApiError::not_found().at("/spec/owner/id")) }
+    let (action, target) = match owner {
+        Owner::ServiceAccount(id) => (Action::ViewServiceAccount, Target::ServiceAccount(id)),
+        Owner::User(id) => (Action::ViewUser, Target::User(id)),
+    };
+    let seen = caller.grants.decide(action, target) == Decision::Allowed;
+    if known && seen { Ok(()) } else { Err(ApiError::not_found().at("/spec/owner/id")) }
 }
 
 async fn load_cluster(
@@ -149,5 +162,9 @@ async fn load_cluster(
 ) -> Result<Option<LogicalCluster>, ApiError> {
     let Some(id) = id else { return Ok(None) };
     let cluster = logical_clusters::get_and_keep(transaction, &caller.scope, id).await?;
+    let cluster = cluster.filter(|cluster| {
+        let target = Target::Cluster(&cluster.environment_id, &cluster.id);
+        caller.grants.decide(Action::ViewCluster, target) == Decision::Allowed
+    });
     cluster.map(Some).ok_or_else(|| ApiError::not_found().at("/spec/resource/id"))
 }

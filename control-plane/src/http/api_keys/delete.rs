@@ -6,7 +6,9 @@ use axum::extract::State;
 use axum::http::StatusCode;
 use millstream_api::ids::ApiKeyId;
 
+use super::authorize;
 use crate::app::{Announced, App};
+use crate::domain::authorization::Action;
 use crate::fleet::wait;
 use crate::http::caller::Caller;
 use crate::http::error::ApiError;
@@ -24,6 +26,7 @@ pub async fn handle(
 ) -> Result<StatusCode, ApiError> {
     let mut transaction = app.database.write().await?;
     let row = api_keys::get(&mut transaction, &caller.scope, &id).await?.ok_or_else(ApiError::not_found)?;
+    authorize(&caller, Action::ManageApiKey, &row)?;
     let deleted = api_keys::delete(&mut transaction, &caller.scope, &id).await?;
     if !deleted {
         return Err(ApiError::not_found());

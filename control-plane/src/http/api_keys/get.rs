@@ -7,8 +7,9 @@ use axum::extract::State;
 use millstream_api::ids::ApiKeyId;
 use millstream_api::rest::iam::ApiKey;
 
-use super::render;
+use super::{authorize, render};
 use crate::app::App;
+use crate::domain::authorization::Action;
 use crate::http::caller::Caller;
 use crate::http::error::ApiError;
 use crate::http::path::PathId;
@@ -25,5 +26,6 @@ pub async fn handle(
 ) -> Result<Json<ApiKey>, ApiError> {
     let mut transaction = app.database.read().await?;
     let row = api_keys::get(&mut transaction, &caller.scope, &id).await?.ok_or_else(ApiError::not_found)?;
+    authorize(&caller, Action::ViewApiKey, &row)?;
     Ok(Json(render(&app, caller.scope.organization_id(), &row, None)))
 }

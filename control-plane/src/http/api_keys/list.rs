@@ -33,8 +33,9 @@ pub async fn handle(
 ) -> Result<Json<Page<ApiKey>>, ApiError> {
     let request = parameters.page()?;
     let filter = parse_filter(&parameters)?;
+    let visible = caller.grants.visible_api_keys();
     let mut transaction = app.database.read().await?;
-    let listing = api_keys::list(&mut transaction, &caller.scope, &filter, &request).await?;
+    let listing = api_keys::list(&mut transaction, &caller.scope, &visible, &filter, &request).await?;
     let organization = caller.scope.organization_id();
     Ok(Json(lists::page(
         &app,

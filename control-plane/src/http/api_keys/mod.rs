@@ -12,10 +12,19 @@ use millstream_api::rest::envelope::ObjectReference;
 use millstream_api::rest::iam::{API_VERSION, ApiKey, ApiKeySpec, CLOUD_RESOURCE_ID, CLOUD_RESOURCE_KIND, Secret};
 
 use super::answers::metadata;
+use super::caller::Caller;
 use super::error::ApiError;
 use crate::app::App;
+use crate::domain::authorization::{Action, Target};
 use crate::domain::{crn, names};
 use crate::store::api_keys::ApiKey as Row;
+
+/// Fails unless the caller may do this to a key.
+fn authorize(caller: &Caller, action: Action, row: &Row) -> Result<(), ApiError> {
+    let owner = row.owner().ok_or_else(ApiError::internal)?;
+    let cluster = row.environment_id.as_ref().zip(row.cluster_id.as_ref());
+    caller.authorize(action, Target::ApiKey(&owner, cluster))
+}
 
 fn render(app: &App, organization: OrganizationId, row: &Row, secret: Option<Secret>) -> ApiKey {
     let path = format!("/iam/v2/api-keys/{}", row.id);

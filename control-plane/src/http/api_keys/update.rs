@@ -7,8 +7,9 @@ use axum::extract::State;
 use millstream_api::ids::ApiKeyId;
 use millstream_api::rest::iam::{ApiKey, UpdateApiKey};
 
-use super::{check_texts, render};
+use super::{authorize, check_texts, render};
 use crate::app::App;
+use crate::domain::authorization::Action;
 use crate::http::body::JsonBody;
 use crate::http::caller::Caller;
 use crate::http::error::ApiError;
@@ -28,6 +29,7 @@ pub async fn handle(
     let mut transaction = app.database.write().await?;
     let row = api_keys::get(&mut transaction, &caller.scope, &id).await?;
     let mut row = row.ok_or_else(ApiError::not_found)?;
+    authorize(&caller, Action::ManageApiKey, &row)?;
     row.display_name = body.value.spec.display_name.unwrap_or(row.display_name);
     row.description = body.value.spec.description.unwrap_or(row.description);
     check_texts(&row.display_name, &row.description)?;

@@ -9,6 +9,7 @@ use uuid::Uuid;
 
 use super::render;
 use crate::app::App;
+use crate::domain::authorization::{Action, Target};
 use crate::http::caller::Caller;
 use crate::http::error::ApiError;
 use crate::http::path::PathId;
@@ -23,6 +24,7 @@ pub async fn handle(
     caller: Caller,
     PathId(id): PathId<Uuid>,
 ) -> Result<Json<AuditEvent>, ApiError> {
+    caller.authorize(Action::ViewAuditLog, Target::Organization)?;
     let mut transaction = app.database.read().await?;
     let row = audit_events::get(&mut transaction, &caller.scope, &id.to_string()).await?;
     let row = row.ok_or_else(ApiError::not_found)?;

@@ -87,7 +87,7 @@ fn describe(call: &Call, seen: Seen, response: &Response) -> AuditEvent {
         id: call.request_id.clone(),
         organization_id: organization.map(|organization| organization.to_string()),
         created_at: seen.arrived_at,
-        principal: authenticated.map(|caller| caller.principal.to_string()).unwrap_or_default(),
+        principal: authenticated.map(|caller| caller.grants.principal.to_string()).unwrap_or_default(),
         credential_id: authenticated.map(|caller| caller.credential_id.clone()).unwrap_or_default(),
         address: call.address.to_string(),
         user_agent: seen.user_agent,

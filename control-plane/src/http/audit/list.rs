@@ -10,6 +10,7 @@ use millstream_api::rest::envelope::Page;
 
 use super::render;
 use crate::app::App;
+use crate::domain::authorization::{Action, Target};
 use crate::domain::page::Cursor;
 use crate::http::caller::Caller;
 use crate::http::error::ApiError;
@@ -38,6 +39,7 @@ pub async fn handle(
 ) -> Result<Json<Page<AuditEvent>>, ApiError> {
     let request = parameters.page()?;
     let filter = parse_filter(&parameters)?;
+    caller.authorize(Action::ViewAuditLog, Target::Organization)?;
     let mut transaction = app.database.read().await?;
     let listing = audit_events::list(&mut transaction, &caller.scope, &filter, &request).await?;
     let organization = caller.scope.organization_id();

@@ -9,6 +9,7 @@ use millstream_api::rest::cmk::{Cluster, CreateCluster, CreateClusterSpec};
 
 use super::{check_name, name_is_taken, render, to_text};
 use crate::app::App;
+use crate::domain::authorization::{Action, Target};
 use crate::domain::placement::{Placement, place};
 use crate::domain::{cluster, names};
 use crate::http::answers::accepted;
@@ -37,6 +38,8 @@ pub async fn handle(
     cluster::check_offered(shape.kind)?;
     let unknown_environment = || ApiError::not_found().at("/spec/environment/id");
     let environment_id: EnvironmentId = spec.environment.id.parse().map_err(|_| unknown_environment())?;
+    let in_environment = Target::Environment(&environment_id);
+    caller.authorize(Action::CreateCluster, in_environment).map_err(|error| error.at("/spec/environment/id"))?;
     let organization = caller.scope.organization_id();
 
     let mut transaction = app.database.write().await?;

@@ -7,6 +7,7 @@ use axum::http::StatusCode;
 use millstream_api::ids::{EnvironmentId, LogicalClusterId};
 
 use crate::app::App;
+use crate::domain::authorization::{Action, Target};
 use crate::fleet::wait;
 use crate::http::caller::Caller;
 use crate::http::error::ApiError;
@@ -35,6 +36,7 @@ pub async fn handle(
     organizations::lock(&mut transaction, caller.scope.organization_id()).await?;
     let row = logical_clusters::get_and_lock(&mut transaction, &caller.scope, &id).await?;
     let row = row.filter(|row| row.environment_id == environment).ok_or_else(ApiError::not_found)?;
+    caller.authorize(Action::DeleteCluster, Target::Cluster(&row.environment_id, &row.id))?;
     if row.deletion_protection {
         let detail = "the cluster is protected from deletion: set spec.deletion_protection to false first";
         return Err(ApiError::conflict(detail));

@@ -9,6 +9,7 @@ use millstream_api::rest::cmk::Cluster;
 
 use super::render;
 use crate::app::App;
+use crate::domain::authorization::{Action, Target};
 use crate::http::caller::Caller;
 use crate::http::error::ApiError;
 use crate::http::parameters::Parameters;
@@ -32,5 +33,6 @@ pub async fn handle(
     let mut transaction = app.database.read().await?;
     let row = logical_clusters::get(&mut transaction, &caller.scope, &id).await?;
     let row = row.filter(|row| row.environment_id == environment).ok_or_else(ApiError::not_found)?;
+    caller.authorize(Action::ViewCluster, Target::Cluster(&row.environment_id, &row.id))?;
     Ok(Json(render(&app, caller.scope.organization_id(), &row)?))
 }

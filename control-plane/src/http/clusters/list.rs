@@ -10,6 +10,7 @@ use millstream_api::rest::envelope::Page;
 
 use super::render;
 use crate::app::App;
+use crate::domain::authorization::{Action, Target};
 use crate::domain::page::Cursor;
 use crate::http::caller::Caller;
 use crate::http::error::ApiError;
@@ -35,7 +36,9 @@ pub async fn handle(
     let mut transaction = app.database.read().await?;
     let known = environments::get(&mut transaction, &caller.scope, &environment).await?;
     known.ok_or_else(ApiError::not_found)?;
-    let listing = logical_clusters::list(&mut transaction, &caller.scope, &environment, &request).await?;
+    caller.authorize(Action::ViewEnvironment, Target::Environment(&environment))?;
+    let visible = caller.grants.visible_clusters(&environment);
+    let listing = logical_clusters::list(&mut transaction, &caller.scope, &environment, &visible, &request).await?;
     let organization = caller.scope.organization_id();
     let page = lists::page(
         &app,

@@ -11,6 +11,7 @@ use millstream_api::rest::cmk::{Cluster, UpdateCluster, UpdateClusterSpec};
 
 use super::{check_name, name_is_taken, render, shape_of};
 use crate::app::{Announced, App};
+use crate::domain::authorization::{Action, Target};
 use crate::domain::cluster::{check_availability, check_unchanged, reshape};
 use crate::fleet::wait;
 use crate::http::body::JsonBody;
@@ -39,6 +40,7 @@ pub async fn handle(
     let mut transaction = app.database.write().await?;
     let row = logical_clusters::get_and_lock(&mut transaction, &caller.scope, &id).await?;
     let mut row = row.filter(|row| row.environment_id == environment).ok_or_else(ApiError::not_found)?;
+    caller.authorize(Action::ChangeCluster, Target::Cluster(&row.environment_id, &row.id))?;
     let present = render(&app, caller.scope.organization_id(), &row)?.spec;
     check_unchanged("spec.cloud", &present.cloud, spec.cloud.as_ref())?;
     check_unchanged("spec.region", &present.region, spec.region.as_ref())?;

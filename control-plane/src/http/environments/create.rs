@@ -9,6 +9,7 @@ use millstream_api::rest::org::{CreateEnvironment, Environment};
 
 use super::{check_name, name_is_taken, render};
 use crate::app::App;
+use crate::domain::authorization::{Action, Target};
 use crate::domain::quota::{self, Share};
 use crate::http::answers::created;
 use crate::http::body::JsonBody;
@@ -29,6 +30,7 @@ pub async fn handle(
     body: JsonBody<CreateEnvironment>,
 ) -> Result<Response, ApiError> {
     check_name(&body.value.display_name)?;
+    caller.authorize(Action::CreateEnvironment, Target::Organization)?;
     let organization = caller.scope.organization_id();
     let mut transaction = app.database.write().await?;
     if let Some(id) = idempotency.find(&mut transaction, &caller, &body.bytes).await? {

@@ -7,6 +7,7 @@ use axum::http::StatusCode;
 use millstream_api::ids::EnvironmentId;
 
 use crate::app::App;
+use crate::domain::authorization::{Action, Target};
 use crate::domain::quota::{self, Share};
 use crate::fleet::wait;
 use crate::http::caller::Caller;
@@ -28,6 +29,7 @@ pub async fn handle(
     let mut transaction = app.database.write().await?;
     organizations::lock(&mut transaction, caller.scope.organization_id()).await?;
     environments::get_and_lock(&mut transaction, &caller.scope, &id).await?.ok_or_else(ApiError::not_found)?;
+    caller.authorize(Action::DeleteEnvironment, Target::Environment(&id))?;
     let clusters = logical_clusters::count_in_environment(&mut transaction, &caller.scope, &id).await?;
     if clusters > 0 {
         return Err(ApiError::conflict(format!("the environment has {clusters} clusters: delete them first")));

@@ -9,6 +9,7 @@ use millstream_api::rest::org::Environment;
 
 use super::render;
 use crate::app::App;
+use crate::domain::authorization::{Action, Target};
 use crate::http::caller::Caller;
 use crate::http::error::ApiError;
 use crate::http::path::PathId;
@@ -24,5 +25,6 @@ pub async fn handle(
 ) -> Result<Json<Environment>, ApiError> {
     let mut transaction = app.database.read().await?;
     let row = environments::get(&mut transaction, &caller.scope, &id).await?.ok_or_else(ApiError::not_found)?;
+    caller.authorize(Action::ViewEnvironment, Target::Environment(&id))?;
     Ok(Json(render(&app, caller.scope.organization_id(), &row)))
 }

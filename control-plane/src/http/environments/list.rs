@@ -30,7 +30,8 @@ pub async fn handle(
 ) -> Result<Json<Page<Environment>>, ApiError> {
     let request = parameters.page()?;
     let mut transaction = app.database.read().await?;
-    let listing = environments::list(&mut transaction, &caller.scope, &request).await?;
+    let listing =
+        environments::list(&mut transaction, &caller.scope, &caller.grants.visible_environments(), &request).await?;
     let organization = caller.scope.organization_id();
     Ok(Json(lists::page(
         &app,

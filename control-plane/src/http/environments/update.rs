@@ -9,6 +9,7 @@ use millstream_api::rest::org::{Environment, UpdateEnvironment};
 
 use super::{check_name, name_is_taken, render};
 use crate::app::App;
+use crate::domain::authorization::{Action, Target};
 use crate::http::body::JsonBody;
 use crate::http::caller::Caller;
 use crate::http::error::ApiError;
@@ -28,6 +29,7 @@ pub async fn handle(
     let mut transaction = app.database.write().await?;
     let mut row =
         environments::get_and_lock(&mut transaction, &caller.scope, &id).await?.ok_or_else(ApiError::not_found)?;
+    caller.authorize(Action::ChangeEnvironment, Target::Environment(&id))?;
     if let Some(display_name) = body.value.display_name {
         check_name(&display_name)?;
         let now = app.clock.now();

@@ -9,6 +9,7 @@ use millstream_api::rest::org::Organization;
 
 use super::render;
 use crate::app::App;
+use crate::domain::authorization::{Action, Target};
 use crate::http::caller::Caller;
 use crate::http::error::ApiError;
 use crate::http::path::PathId;
@@ -26,6 +27,7 @@ pub async fn handle(
     if id != caller.scope.organization_id() {
         return Err(ApiError::not_found());
     }
+    caller.authorize(Action::ViewOrganization, Target::Organization)?;
     let mut transaction = app.database.read().await?;
     let row = organizations::get(&mut transaction, &caller.scope).await?.ok_or_else(ApiError::not_found)?;
     Ok(Json(render(&app, &row)))

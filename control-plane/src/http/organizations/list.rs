@@ -9,6 +9,7 @@ use millstream_api::rest::org::{API_VERSION, Organization};
 
 use super::render;
 use crate::app::App;
+use crate::domain::authorization::{Action, Target};
 use crate::domain::page::{Cursor, Position};
 use crate::http::caller::Caller;
 use crate::http::error::ApiError;
@@ -30,6 +31,7 @@ pub async fn handle(
     parameters: Parameters,
 ) -> Result<Json<Page<Organization>>, ApiError> {
     let request = parameters.page()?;
+    caller.authorize(Action::ViewOrganization, Target::Organization)?;
     let mut transaction = app.database.read().await?;
     let own = organizations::get(&mut transaction, &caller.scope).await?;
     let total = u64::from(own.is_some());

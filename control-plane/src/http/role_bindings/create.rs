@@ -13,6 +13,7 @@ use millstream_api::role::Role;
 
 use super::{PatternError, parse_pattern, render};
 use crate::app::{Announced, App};
+use crate::domain::authorization::{Action, Decision, Target};
 use crate::domain::role_binding::{check_kind, check_scope};
 use crate::fleet::wait;
 use crate::http::answers::created;
@@ -36,6 +37,7 @@ pub async fn handle(
     body: JsonBody<CreateRoleBinding>,
 ) -> Result<Response, ApiError> {
     let wanted = parse(&caller, &body.value)?;
+    authorize_creation(&caller, &wanted)?;
     let organization = caller.scope.organization_id();
     let mut transaction = app.database.write().await?;
     organizations::lock(&mut transaction, organization).await?;
@@ -105,6 +107,31 @@ fn parse(caller: &Caller, body: &CreateRoleBinding) -> Result<Wanted, ApiError> 
     })?;
     check_scope(role, &pattern.scope)?;
     Ok(Wanted { principal, role, pattern })
+}
+
+/// Fails unless the caller sees both ends of the binding and may make it.
+fn authorize_creation(caller: &Caller, wanted: &Wanted) -> Result<(), ApiError> {
+    let sees = |action, target| caller.grants.decide(action, target) == Decision::Allowed;
+    let sees_principal = match &wanted.principal {
+        Principal::ServiceAccount(id) => sees(Action::ViewServiceAccount, Target::ServiceAccount(id)),
+        Principal::User(id) => sees(Action::ViewUser, Target::User(id)),
+    };
+    let sees_target = match &wanted.pattern.scope {
+        Scope::Organization => true,
+        Scope::ServiceAccount(id) => sees(Action::ViewServiceAccount, Target::ServiceAccount(id)),
+        Scope::Environment(id) => sees(Action::ViewEnvironment, Target::Environment(id)),
+        Scope::Cluster(environment, cluster) | Scope::KafkaResource(environment, cluster, _) => {
+            sees(Action::ViewCluster, Target::Cluster(environment, cluster))
+        }
+    };
+    if !sees_target {
+        return Err(ApiError::not_found().at("/crn_pattern"));
+    }
+    if !sees_principal {
+        return Err(ApiError::not_found().at("/principal"));
+    }
+    let binding = Target::RoleBinding(&wanted.principal, &wanted.pattern.scope);
+    if sees(Action::ManageRoleBinding, binding) { Ok(()) } else { Err(ApiError::forbidden().at("/crn_pattern")) }
 }
 
 async fn check_principal(

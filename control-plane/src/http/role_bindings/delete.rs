@@ -7,8 +7,9 @@ use axum::extract::State;
 use millstream_api::ids::RoleBindingId;
 use millstream_api::rest::iam::RoleBinding;
 
-use super::{keep_an_administrator, render};
+use super::{authorize, keep_an_administrator, render};
 use crate::app::App;
+use crate::domain::authorization::Action;
 use crate::fleet::wait;
 use crate::http::caller::Caller;
 use crate::http::error::ApiError;
@@ -29,6 +30,7 @@ pub async fn handle(
     let mut transaction = app.database.write().await?;
     organizations::lock(&mut transaction, organization).await?;
     let row = role_bindings::get(&mut transaction, &caller.scope, &id).await?.ok_or_else(ApiError::not_found)?;
+    authorize(&caller, Action::ManageRoleBinding, &row)?;
     let freed = role_bindings::delete(&mut transaction, &caller.scope, &id).await?;
     keep_an_administrator(&mut transaction, &caller.scope).await?;
     quotas::give_back(&mut transaction, &caller.scope, freed).await?;

@@ -7,8 +7,9 @@ use axum::extract::State;
 use millstream_api::ids::RoleBindingId;
 use millstream_api::rest::iam::RoleBinding;
 
-use super::render;
+use super::{authorize, render};
 use crate::app::App;
+use crate::domain::authorization::Action;
 use crate::http::caller::Caller;
 use crate::http::error::ApiError;
 use crate::http::path::PathId;
@@ -24,5 +25,6 @@ pub async fn handle(
 ) -> Result<Json<RoleBinding>, ApiError> {
     let mut transaction = app.database.read().await?;
     let row = role_bindings::get(&mut transaction, &caller.scope, &id).await?.ok_or_else(ApiError::not_found)?;
+    authorize(&caller, Action::ViewRoleBinding, &row)?;
     Ok(Json(render(&app, &row)))
 }

@@ -36,8 +36,10 @@ pub async fn handle(
 ) -> Result<Json<Page<RoleBinding>>, ApiError> {
     let request = parameters.page()?;
     let filter = parse_filter(&caller, &parameters)?;
+    let visible = caller.grants.visible_role_bindings();
     let mut transaction = app.database.read().await?;
-    let listing = role_bindings::list(&mut transaction, &caller.scope, &filter, &request).await?;
+    let listing =
+        role_bindings::list(&mut transaction, &caller.scope, (&visible, caller.principal()), &filter, &request).await?;
     Ok(Json(lists::page(
         &app,
         "/iam/v2/role-bindings",

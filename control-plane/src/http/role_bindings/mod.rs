@@ -9,9 +9,11 @@ use millstream_api::crn::CrnPattern;
 use millstream_api::rest::iam::{API_VERSION, RoleBinding};
 
 use super::answers::metadata;
+use super::caller::Caller;
 use super::error::ApiError;
 use crate::app::App;
 use crate::authentication::OrgScope;
+use crate::domain::authorization::{Action, Target};
 use crate::domain::crn;
 use crate::domain::role_binding::RoleBindingError;
 use crate::store::Transaction;
@@ -30,6 +32,13 @@ fn render(app: &App, row: &Row) -> RoleBinding {
         role_name: row.role_name.clone(),
         crn_pattern: crn_pattern.clone(),
     }
+}
+
+/// Fails unless the caller may do this to a role binding.
+fn authorize(caller: &Caller, action: Action, row: &Row) -> Result<(), ApiError> {
+    let principal = row.principal().ok_or_else(ApiError::internal)?;
+    let pattern: CrnPattern = row.crn_pattern.parse().map_err(|_| ApiError::internal())?;
+    caller.authorize(action, Target::RoleBinding(&principal, &pattern.scope))
 }
 
 /// Reads a pattern of the caller's own organization; one of another does not exist for it.

@@ -9,6 +9,7 @@ use millstream_api::rest::iam::{CreateServiceAccount, ServiceAccount};
 
 use super::{check_texts, name_is_taken, render};
 use crate::app::App;
+use crate::domain::authorization::{Action, Target};
 use crate::domain::quota::{self, Share};
 use crate::http::answers::created;
 use crate::http::body::JsonBody;
@@ -30,6 +31,7 @@ pub async fn handle(
 ) -> Result<Response, ApiError> {
     let description = body.value.description.unwrap_or_default();
     check_texts(&body.value.display_name, &description)?;
+    caller.authorize(Action::CreateServiceAccount, Target::Organization)?;
     let organization = caller.scope.organization_id();
     let mut transaction = app.database.write().await?;
     if let Some(id) = idempotency.find(&mut transaction, &caller, &body.bytes).await? {

@@ -7,6 +7,7 @@ use axum::http::StatusCode;
 use millstream_api::ids::ServiceAccountId;
 
 use crate::app::App;
+use crate::domain::authorization::{Action, Target};
 use crate::domain::quota::{self, Share};
 use crate::fleet::wait;
 use crate::http::caller::Caller;
@@ -30,6 +31,7 @@ pub async fn handle(
     organizations::lock(&mut transaction, caller.scope.organization_id()).await?;
     let account = service_accounts::get_and_lock(&mut transaction, &caller.scope, &id).await?;
     account.ok_or_else(ApiError::not_found)?;
+    caller.authorize(Action::DeleteServiceAccount, Target::ServiceAccount(&id))?;
     let keys = api_keys::delete_of_service_account(&mut transaction, &caller.scope, &id).await?;
     let bindings = role_bindings::delete_with(&mut transaction, &caller.scope, Gone::ServiceAccount(&id)).await?;
     keep_an_administrator(&mut transaction, &caller.scope).await?;

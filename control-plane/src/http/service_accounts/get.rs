@@ -9,6 +9,7 @@ use millstream_api::rest::iam::ServiceAccount;
 
 use super::render;
 use crate::app::App;
+use crate::domain::authorization::{Action, Target};
 use crate::http::caller::Caller;
 use crate::http::error::ApiError;
 use crate::http::path::PathId;
@@ -25,5 +26,6 @@ pub async fn handle(
 ) -> Result<Json<ServiceAccount>, ApiError> {
     let mut transaction = app.database.read().await?;
     let row = service_accounts::get(&mut transaction, &caller.scope, &id).await?.ok_or_else(ApiError::not_found)?;
+    caller.authorize(Action::ViewServiceAccount, Target::ServiceAccount(&id))?;
     Ok(Json(render(&app, caller.scope.organization_id(), &row)))
 }

@@ -32,8 +32,9 @@ pub async fn handle(
 ) -> Result<Json<Page<ServiceAccount>>, ApiError> {
     let request = parameters.page()?;
     let display_names = parameters.all("display_name")?;
+    let visible = caller.grants.visible_service_accounts();
     let mut transaction = app.database.read().await?;
-    let listing = service_accounts::list(&mut transaction, &caller.scope, &display_names, &request).await?;
+    let listing = service_accounts::list(&mut transaction, &caller.scope, &visible, &display_names, &request).await?;
     let organization = caller.scope.organization_id();
     Ok(Json(lists::page(
         &app,

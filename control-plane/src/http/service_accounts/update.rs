@@ -9,6 +9,7 @@ use millstream_api::rest::iam::{ServiceAccount, UpdateServiceAccount};
 
 use super::{check_texts, name_is_taken, render};
 use crate::app::App;
+use crate::domain::authorization::{Action, Target};
 use crate::http::body::JsonBody;
 use crate::http::caller::Caller;
 use crate::http::error::ApiError;
@@ -28,6 +29,7 @@ pub async fn handle(
     let mut transaction = app.database.write().await?;
     let row = service_accounts::get_and_lock(&mut transaction, &caller.scope, &id).await?;
     let mut row = row.ok_or_else(ApiError::not_found)?;
+    caller.authorize(Action::ChangeServiceAccount, Target::ServiceAccount(&id))?;
     row.display_name = body.value.display_name.unwrap_or(row.display_name);
     row.description = body.value.description.unwrap_or(row.description);
     check_texts(&row.display_name, &row.description)?;
