@@ -8,6 +8,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::domain::timestamp::Clock;
+use crate::fleet::connected_agents::ConnectedAgents;
 use crate::fleet::forwarders::Forwarders;
 use crate::fleet::propagation::Propagation;
 use crate::http::operations::Operations;
@@ -34,6 +35,8 @@ pub struct App {
     pub public_url: String,
     /// How far brokers are.
     pub propagation: Propagation,
+    /// Agents that are connected here.
+    pub agents: Arc<ConnectedAgents>,
     /// Streams on which brokers take HTTP requests.
     pub forwarders: Forwarders,
     /// How many requests each caller has left.

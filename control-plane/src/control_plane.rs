@@ -146,6 +146,7 @@ impl ControlPlane {
             replica_id: uuid::Uuid::from_bytes(random::bytes()?).to_string(),
             public_url: config.public_url.trim_end_matches('/').to_owned(),
             propagation: Propagation::default(),
+            agents: Arc::default(),
             forwarders: Forwarders::default(),
             rate_limits: RateLimits::new(config.request_rates),
             changes_in_progress: http::detach::permits(),

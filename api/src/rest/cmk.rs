@@ -140,6 +140,9 @@ pub struct ClusterStatus {
     /// The CKUs that a Dedicated cluster has now. Differs from `spec.config.cku` while its size changes.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cku: Option<u32>,
+    /// Why the cluster is not ready, for its owner.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub message: Option<String>,
 }
 
 /// The phases of a cluster.

@@ -2,11 +2,9 @@
 //!
 //! Kinds and sizes are those of the plan table; nothing here knows a figure of its own.
 
-use millstream_api::plan::{self, Plan};
+use millstream_api::plan::{self, PLANS, Plan};
 use millstream_api::rest::cmk::{Availability, ClusterConfig, ClusterKind};
 
-/// Kinds that can be created.
-const OFFERED: [ClusterKind; 2] = [ClusterKind::Basic, ClusterKind::Standard];
 /// CKUs that one change may take away.
 const MAX_CKUS_REMOVED_AT_ONCE: u32 = 1;
 
@@ -113,16 +111,11 @@ impl ClusterError {
 
 /// Kinds that are offered, for a message.
 fn offered() -> String {
-    OFFERED.map(ClusterKind::as_str).join(" or ")
+    PLANS.map(|plan| plan.kind.as_str()).join(", ")
 }
 
 fn zones(is_multi_zone: bool) -> &'static str {
     if is_multi_zone { " that span zones" } else { "" }
-}
-
-/// Checks that a kind can be created.
-pub fn check_offered(kind: ClusterKind) -> Result<(), ClusterError> {
-    if OFFERED.contains(&kind) { Ok(()) } else { Err(ClusterError::KindNotOffered { kind }) }
 }
 
 /// The shape of a new cluster.

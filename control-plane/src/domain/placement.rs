@@ -1,15 +1,24 @@
-//! Which physical cluster hosts a new logical cluster.
+//! Which physical cluster hosts a new logical cluster, or which agent makes it one of its own.
+
+use std::collections::BTreeSet;
 
 use millstream_api::ids::PhysicalClusterId;
+
+use super::regions;
+
+/// Places that a refusal names at most.
+const MAX_NAMED_PLACES: usize = 12;
 
 /// A physical cluster that hosts many logical clusters.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Candidate {
     /// Its id.
     pub id: PhysicalClusterId,
+    /// The agent that runs it.
+    pub agent_id: String,
     /// Cloud it serves; empty for every cloud.
     pub cloud: String,
-    /// Region it serves; empty for every region.
+    /// Region it serves; empty for every region that is known.
     pub region: String,
     /// Logical clusters on it.
     pub logical_clusters: i64,
@@ -17,39 +26,86 @@ pub struct Candidate {
 
 /// What to do with a new logical cluster.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Placement {
+pub enum Placement<T> {
     /// Put it there.
-    On(PhysicalClusterId),
-    /// No physical cluster exists yet: it waits until an agent brings one.
-    Wait,
-    /// Physical clusters exist, but none serves the region.
+    On(T),
+    /// It waits until an agent brings a place for it.
+    Wait {
+        /// What it waits for, for its owner.
+        reason: String,
+    },
+    /// Agents serve places, but not this one.
     NotServed {
-        /// The places that are served, `CLOUD/region`, sorted.
+        /// Some of the places that are served, `CLOUD/region`, sorted.
         served: Vec<String>,
     },
 }
 
-/// Chooses the emptiest physical cluster that serves the region; the lower id among equals.
-pub fn place(cloud: &str, region: &str, candidates: &[Candidate]) -> Placement {
-    if candidates.is_empty() {
-        return Placement::Wait;
-    }
-    let serves = |candidate: &&Candidate| {
-        (candidate.cloud.is_empty() || candidate.cloud == cloud)
-            && (candidate.region.is_empty() || candidate.region == region)
+/// The physical clusters that may host a cluster in the region, the emptiest first, the lower id among equals.
+pub fn rank_shared(cloud: &str, region: &str, candidates: &[Candidate]) -> Placement<Vec<PhysicalClusterId>> {
+    let mut serving = match serving(cloud, region, candidates) {
+        Placement::On(serving) => serving,
+        Placement::Wait { reason } => return Placement::Wait { reason },
+        Placement::NotServed { served } => return Placement::NotServed { served },
     };
-    let best =
-        candidates.iter().filter(serves).min_by_key(|candidate| (candidate.logical_clusters, candidate.id.clone()));
-    match best {
-        Some(candidate) => Placement::On(candidate.id.clone()),
-        None => {
-            let mut served: Vec<String> =
-                candidates.iter().map(|candidate| format!("{}/{}", candidate.cloud, candidate.region)).collect();
-            served.sort();
-            served.dedup();
-            Placement::NotServed { served }
+    serving.sort_by_key(|candidate| (candidate.logical_clusters, candidate.id.clone()));
+    Placement::On(serving.into_iter().map(|candidate| candidate.id.clone()).collect())
+}
+
+/// The agent that makes a physical cluster for one logical cluster: a connected one that serves the region, with the
+/// fewest `dedicated` physical clusters.
+pub fn choose_agent(
+    cloud: &str,
+    region: &str,
+    candidates: &[Candidate],
+    connected: &BTreeSet<String>,
+    dedicated: impl Fn(&str) -> i64,
+) -> Placement<String> {
+    let serving = match serving(cloud, region, candidates) {
+        Placement::On(serving) => serving,
+        Placement::Wait { reason } => return Placement::Wait { reason },
+        Placement::NotServed { served } => return Placement::NotServed { served },
+    };
+    let agents: BTreeSet<&str> = serving.iter().map(|candidate| candidate.agent_id.as_str()).collect();
+    let live = agents.into_iter().filter(|agent| connected.contains(*agent));
+    match live.min_by_key(|agent| (dedicated(agent), (*agent).to_owned())) {
+        Some(agent) => Placement::On(agent.to_owned()),
+        None => Placement::Wait { reason: format!("no agent that serves {cloud}/{region} is connected") },
+    }
+}
+
+fn serving<'a>(cloud: &str, region: &str, candidates: &'a [Candidate]) -> Placement<Vec<&'a Candidate>> {
+    if candidates.is_empty() {
+        return Placement::Wait { reason: "no agent has brought a physical cluster yet".to_owned() };
+    }
+    let serving: Vec<&Candidate> = candidates.iter().filter(|candidate| serves(candidate, cloud, region)).collect();
+    if serving.is_empty() {
+        return Placement::NotServed { served: served_places(cloud, candidates) };
+    }
+    Placement::On(serving)
+}
+
+fn serves(candidate: &Candidate, cloud: &str, region: &str) -> bool {
+    match candidate.region.as_str() {
+        "" => regions::is_known(cloud, region),
+        served => candidate.cloud == cloud && served == region,
+    }
+}
+
+/// Places that are served: those of the wanted cloud if there are any.
+fn served_places(cloud: &str, candidates: &[Candidate]) -> Vec<String> {
+    let mut places = BTreeSet::new();
+    for candidate in candidates {
+        match candidate.region.as_str() {
+            "" => places.extend(regions::known(cloud).map(|region| format!("{cloud}/{region}"))),
+            region => _ = places.insert(format!("{}/{region}", candidate.cloud)),
         }
     }
+    let in_cloud = format!("{cloud}/");
+    if places.iter().any(|place| place.starts_with(&in_cloud)) {
+        places.retain(|place| place.starts_with(&in_cloud));
+    }
+    places.into_iter().take(MAX_NAMED_PLACES).collect()
 }
 
 #[cfg(test)]
@@ -57,30 +113,68 @@ mod tests {
     use super::*;
 
     fn candidate(id: &str, cloud: &str, region: &str, logical_clusters: i64) -> Candidate {
-        Candidate { id: id.parse().expect("an id"), cloud: cloud.into(), region: region.into(), logical_clusters }
+        let agent_id = format!("agent of {id}");
+        Candidate {
+            id: id.parse().expect("an id"),
+            agent_id,
+            cloud: cloud.into(),
+            region: region.into(),
+            logical_clusters,
+        }
+    }
+
+    fn ranked(cloud: &str, region: &str, candidates: &[Candidate]) -> Vec<String> {
+        match rank_shared(cloud, region, candidates) {
+            Placement::On(ids) => ids.iter().map(ToString::to_string).collect(),
+            other => panic!("{other:?}"),
+        }
     }
 
     #[test]
-    fn the_emptiest_physical_cluster_of_the_region_is_chosen() {
+    fn the_emptiest_physical_cluster_of_the_region_comes_first() {
         let candidates = [
             candidate("pkc-a", "AWS", "us-east-2", 3),
             candidate("pkc-b", "AWS", "us-east-2", 1),
             candidate("pkc-c", "GCP", "us-east-2", 0),
+            candidate("pkc-d", "AWS", "us-east-2", 1),
         ];
-        assert_eq!(place("AWS", "us-east-2", &candidates), Placement::On(candidates[1].id.clone()));
+        assert_eq!(ranked("AWS", "us-east-2", &candidates), ["pkc-b", "pkc-d", "pkc-a"]);
     }
 
     #[test]
-    fn a_physical_cluster_without_a_region_serves_every_region() {
+    fn a_physical_cluster_without_a_region_serves_every_known_region() {
         let candidates = [candidate("pkc-a", "", "", 9)];
-        assert_eq!(place("AZURE", "westeurope", &candidates), Placement::On(candidates[0].id.clone()));
+        assert_eq!(ranked("AZURE", "westeurope", &candidates), ["pkc-a"]);
+        let Placement::NotServed { served } = rank_shared("AZURE", "eu-west-1", &candidates) else {
+            panic!("that is a region of another cloud");
+        };
+        assert_eq!(served.len(), MAX_NAMED_PLACES);
+        assert!(served.iter().all(|place| place.starts_with("AZURE/")), "{served:?}");
     }
 
     #[test]
     fn a_region_that_nobody_serves_is_told_apart_from_no_fleet_at_all() {
-        assert_eq!(place("AWS", "us-east-2", &[]), Placement::Wait);
-        let candidates = [candidate("pkc-a", "AWS", "eu-west-1", 0)];
+        assert!(matches!(rank_shared("AWS", "us-east-2", &[]), Placement::Wait { .. }));
+        let candidates = [candidate("pkc-a", "AWS", "eu-west-1", 0), candidate("pkc-b", "GCP", "europe-west1", 0)];
         let expected = Placement::NotServed { served: vec!["AWS/eu-west-1".into()] };
-        assert_eq!(place("AWS", "us-east-2", &candidates), expected);
+        assert_eq!(rank_shared("AWS", "us-east-2", &candidates), expected);
+        let expected = Placement::NotServed { served: vec!["AWS/eu-west-1".into(), "GCP/europe-west1".into()] };
+        assert_eq!(rank_shared("AZURE", "westeurope", &candidates), expected);
+    }
+
+    #[test]
+    fn the_connected_agent_with_the_fewest_dedicated_clusters_is_chosen() {
+        let candidates = ["pkc-a", "pkc-b", "pkc-c"].map(|id| candidate(id, "AWS", "us-east-2", 0));
+        let all: BTreeSet<String> = candidates.iter().map(|candidate| candidate.agent_id.clone()).collect();
+        let choose = |connected: &BTreeSet<String>, busy: &str| {
+            let dedicated = |agent: &str| i64::from(agent == busy);
+            choose_agent("AWS", "us-east-2", &candidates, connected, dedicated)
+        };
+        assert_eq!(choose(&all, "agent of pkc-a"), Placement::On("agent of pkc-b".into()));
+        assert_eq!(choose(&all, "agent of pkc-b"), Placement::On("agent of pkc-a".into()));
+        let one = BTreeSet::from(["agent of pkc-c".to_owned()]);
+        assert_eq!(choose(&one, "agent of pkc-c"), Placement::On("agent of pkc-c".into()));
+        let Placement::Wait { reason } = choose(&BTreeSet::new(), "") else { panic!("nobody is there") };
+        assert!(reason.contains("AWS/us-east-2"), "{reason}");
     }
 }

@@ -1,9 +1,10 @@
 //! One agent's stream: what should exist goes out, what is observed comes back.
 //!
 //! Promises: each place that an agent serves has one shared physical cluster, made at its first hello and the same
-//! after every restart. An agent can report only on its own physical clusters.
+//! after every restart. What changes while the agent is connected is said at once, and everything again at the next
+//! hello; what shall go is said until the agent has seen it gone. An agent can report only on its own physical clusters.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -19,9 +20,11 @@ use tonic::{Status, Streaming};
 use tracing::{info, warn};
 
 use crate::app::App;
+use crate::domain::lifecycle::{PhysicalEvent, PhysicalPhase};
 use crate::random;
+use crate::store::agent_sessions;
 use crate::store::error::StoreError;
-use crate::store::physical_clusters::{self, Observation, PhysicalCluster};
+use crate::store::physical_clusters::{self, Observation, Observed, PhysicalCluster};
 
 /// Instructions that wait for an agent at most.
 pub const OUTGOING_INSTRUCTIONS: usize = 64;
@@ -35,9 +38,11 @@ const MAX_REGIONS: usize = 256;
 const MAX_MESSAGE_CHARS: usize = 1_000;
 /// Characters of a bootstrap endpoint at most.
 const MAX_ENDPOINT_CHARS: usize = 300;
-/// Brokers of a shared physical cluster.
-const SHARED_BROKERS: u32 = 1;
+/// Brokers of a physical cluster.
+const BROKERS: u32 = 1;
 
+/// The generation of each physical cluster that was sent last.
+type SentGenerations = HashMap<PhysicalClusterId, i64>;
 type Outgoing = mpsc::Sender<Result<AgentInstruction, Status>>;
 
 /// Serves one stream until it ends. The hello was already taken off it.
@@ -61,25 +66,32 @@ async fn serve(
     let mut wanted = Vec::with_capacity(regions.len());
     for (cloud, region) in regions {
         let random = random::bytes().map_err(|error| Status::internal(error.to_string()))?;
-        wanted.push(PhysicalCluster { id: PhysicalClusterId::from_random(random), cloud, region, generation: 1 });
+        wanted.push(shared(PhysicalClusterId::from_random(random), cloud, region));
     }
-    let clusters = ensure_physical_clusters(app, &hello.agent_id, &wanted).await.map_err(store_status)?;
+    let agent_id = &hello.agent_id;
+    let _stream = app.agents.join(agent_id);
+    record_session(app, agent_id).await;
+    let mut changes = app.agents.changes();
+    let mut sent = SentGenerations::new();
+    ensure_physical_clusters(app, agent_id, &wanted).await.map_err(store_status)?;
     app.driver_wake.notify_one();
-    for cluster in &clusters {
-        send(outgoing, Instruction::Desired(desired(app, cluster))).await?;
-    }
+    send_desired(app, agent_id, &mut sent, outgoing).await?;
     let mut heartbeat = interval(Duration::from_millis(HEARTBEAT_INTERVAL_MS));
     heartbeat.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
         tokio::select! {
             _ = app.shutdown.cancelled() => return Err(Status::unavailable("this replica is shutting down")),
+            _ = changes.changed() => send_desired(app, agent_id, &mut sent, outgoing).await?,
             _ = heartbeat.tick() => {
                 let server_time_ms = app.clock.now().as_millis();
                 send(outgoing, Instruction::Heartbeat(AgentHeartbeat { server_time_ms })).await?;
+                record_session(app, agent_id).await;
+                // A wake-up may be lost between replicas.
+                send_desired(app, agent_id, &mut sent, outgoing).await?;
             }
             report = incoming.message() => match report {
                 Ok(Some(AgentReport { report: Some(Report::Observed(observed)) })) => {
-                    observe(app, &hello.agent_id, observed).await?;
+                    observe(app, agent_id, observed).await?;
                 }
                 // A second hello means nothing; an empty message may come from a newer agent.
                 Ok(Some(_)) => {}
@@ -87,6 +99,47 @@ async fn serve(
             },
         }
     }
+}
+
+fn shared(id: PhysicalClusterId, cloud: String, region: String) -> PhysicalCluster {
+    let phase = PhysicalPhase::Provisioning;
+    PhysicalCluster { id, cloud, region, generation: 1, dedicated_to: String::new(), ckus: 0, phase }
+}
+
+async fn record_session(app: &App, agent_id: &str) {
+    let Some(pool) = app.database.shared_pool() else { return };
+    if let Err(error) = agent_sessions::record(pool, agent_id).await {
+        warn!(error = &error as &dyn std::error::Error, agent_id, "cannot tell other replicas of agent {agent_id}");
+    }
+}
+
+/// Sends what the agent should run, as far as it does not know it yet.
+async fn send_desired(
+    app: &App,
+    agent_id: &str,
+    sent: &mut SentGenerations,
+    outgoing: &Outgoing,
+) -> Result<(), Status> {
+    let read = read_clusters(app, agent_id).await;
+    let clusters = match read {
+        Ok(clusters) => clusters,
+        Err(error) => {
+            warn!(error = &error as &dyn std::error::Error, "cannot read what agent {agent_id} should run");
+            return Ok(());
+        }
+    };
+    for cluster in &clusters {
+        if sent.get(&cluster.id) != Some(&cluster.generation) {
+            send(outgoing, Instruction::Desired(desired(app, cluster))).await?;
+        }
+    }
+    *sent = clusters.into_iter().map(|cluster| (cluster.id, cluster.generation)).collect();
+    Ok(())
+}
+
+async fn read_clusters(app: &App, agent_id: &str) -> Result<Vec<PhysicalCluster>, StoreError> {
+    let mut transaction = app.database.read().await?;
+    physical_clusters::of_agent(&mut transaction, agent_id).await
 }
 
 fn check_hello(hello: &AgentHello) -> Result<BTreeSet<(String, String)>, Status> {
@@ -112,12 +165,8 @@ fn check_hello(hello: &AgentHello) -> Result<BTreeSet<(String, String)>, Status>
     Ok(hello.regions.iter().map(|place| (place.cloud.clone(), place.region.clone())).collect())
 }
 
-/// Stores the wanted ones that the agent does not have yet, and returns all that it has.
-async fn ensure_physical_clusters(
-    app: &App,
-    agent_id: &str,
-    wanted: &[PhysicalCluster],
-) -> Result<Vec<PhysicalCluster>, StoreError> {
+/// Stores the wanted ones that the agent does not have yet.
+async fn ensure_physical_clusters(app: &App, agent_id: &str, wanted: &[PhysicalCluster]) -> Result<(), StoreError> {
     let mut transaction = app.database.write().await?;
     for cluster in wanted {
         let is_new = physical_clusters::insert_if_absent(&mut transaction, agent_id, cluster, app.clock.now()).await?;
@@ -125,22 +174,20 @@ async fn ensure_physical_clusters(
             info!(physical_cluster = %cluster.id, agent_id, "created physical cluster {} on agent {agent_id}", cluster.id);
         }
     }
-    let clusters = physical_clusters::of_agent(&mut transaction, agent_id).await?;
-    transaction.commit().await?;
-    Ok(clusters)
+    transaction.commit().await
 }
 
 fn desired(app: &App, cluster: &PhysicalCluster) -> DesiredPhysicalCluster {
     DesiredPhysicalCluster {
         physical_cluster_id: cluster.id.to_string(),
         generation: u64::try_from(cluster.generation).unwrap_or(0),
-        deleted: false,
-        brokers: SHARED_BROKERS,
+        deleted: cluster.phase == PhysicalPhase::Deleting,
+        brokers: BROKERS,
         cloud: cluster.cloud.clone(),
         region: cluster.region.clone(),
         broker_token: app.secrets.broker_token(&cluster.id),
-        dedicated_to: String::new(),
-        ckus: 0,
+        dedicated_to: cluster.dedicated_to.clone(),
+        ckus: u32::try_from(cluster.ckus).unwrap_or(0),
     }
 }
 
@@ -152,15 +199,21 @@ async fn observe(app: &App, agent_id: &str, observed: ObservedPhysicalCluster) -
     check_endpoint(&observed.kafka_bootstrap_endpoint)?;
     let observation = Observation {
         observed_generation: i64::try_from(observed.observed_generation).unwrap_or(i64::MAX),
-        phase: phase_text(observed.phase()),
+        event: event(observed.phase()),
         message: observed.message.chars().filter(|character| *character != '\0').take(MAX_MESSAGE_CHARS).collect(),
         kafka_bootstrap_endpoint: observed.kafka_bootstrap_endpoint,
     };
     match store_observation(app, agent_id, &id, &observation).await {
-        Ok(true) => app.driver_wake.notify_one(),
-        Ok(false) => warn!(agent_id, physical_cluster = %id, "an agent reported on what is not its own, or too late"),
-        // The agent reports again; its stream need not end.
-        Err(error) => warn!(error = &error as &dyn std::error::Error, "cannot store what an agent observed"),
+        Ok(Observed::Stored) => app.driver_wake.notify_one(),
+        Ok(Observed::Removed) => info!(agent_id, physical_cluster = %id, "physical cluster {id} is removed"),
+        Ok(Observed::Ignored) => {
+            warn!(agent_id, physical_cluster = %id, "an agent reported on what is not its own, or too late");
+        }
+        Err(error) => {
+            warn!(error = &error as &dyn std::error::Error, "cannot store what an agent observed");
+            // It is asked again, and reports again, once it has come back.
+            return Err(Status::unavailable("the database failed: connect again"));
+        }
     }
     Ok(())
 }
@@ -170,11 +223,11 @@ async fn store_observation(
     agent_id: &str,
     id: &PhysicalClusterId,
     observation: &Observation,
-) -> Result<bool, StoreError> {
+) -> Result<Observed, StoreError> {
     let mut transaction = app.database.write().await?;
-    let changed = physical_clusters::observe(&mut transaction, agent_id, id, observation).await?;
+    let observed = physical_clusters::observe(&mut transaction, agent_id, id, observation, app.clock.now()).await?;
     transaction.commit().await?;
-    Ok(changed)
+    Ok(observed)
 }
 
 fn check_endpoint(endpoint: &str) -> Result<(), Status> {
@@ -190,12 +243,12 @@ fn check_endpoint(endpoint: &str) -> Result<(), Status> {
     Err(Status::invalid_argument("kafka_bootstrap_endpoint must be host:port"))
 }
 
-fn phase_text(phase: Phase) -> &'static str {
+fn event(phase: Phase) -> PhysicalEvent {
     match phase {
-        Phase::Unspecified | Phase::Provisioning => "PROVISIONING",
-        Phase::Ready => "READY",
-        Phase::Failed => "FAILED",
-        Phase::Deleted => "DELETED",
+        Phase::Unspecified | Phase::Provisioning => PhysicalEvent::ObservedProvisioning,
+        Phase::Ready => PhysicalEvent::ObservedReady,
+        Phase::Failed => PhysicalEvent::ObservedFailed,
+        Phase::Deleted => PhysicalEvent::ObservedDeleted,
     }
 }
 

@@ -5,8 +5,10 @@
 //! tenants of another.
 
 pub mod agents;
+pub mod connected_agents;
 pub mod forward;
 pub mod forwarders;
+pub mod placing;
 pub mod propagation;
 pub mod service;
 pub mod snapshot;

@@ -12,17 +12,15 @@ use super::error::StoreError;
 use super::page::{self, Condition, Listing, is_one_of};
 use crate::authentication::OrgScope;
 use crate::domain::authorization::Visible;
+use crate::domain::lifecycle::{LogicalEvent, LogicalPhase, PhysicalPhase};
 use crate::domain::page::PageRequest;
 use crate::domain::quota::{self, Share};
 use crate::domain::timestamp::Timestamp;
 
 const SELECT: &str = "SELECT id, environment_id, display_name, availability, cloud, region, kind, units, \
-    observed_units, deletion_protection, phase, physical_cluster_id, created_at, updated_at, COALESCE((SELECT kafka_bootstrap_endpoint FROM physical_clusters \
+    observed_units, deletion_protection, phase, message, physical_cluster_id, created_at, updated_at, COALESCE((SELECT kafka_bootstrap_endpoint FROM physical_clusters \
     WHERE physical_clusters.id = logical_clusters.physical_cluster_id), '') AS kafka_bootstrap_endpoint \
     FROM logical_clusters";
-
-/// Phase of a cluster that brokers do not all know yet.
-pub const PROVISIONING: &str = "PROVISIONING";
 
 /// A stored logical cluster.
 pub struct LogicalCluster {
@@ -46,8 +44,10 @@ pub struct LogicalCluster {
     pub observed_units: i64,
     /// Whether it can be deleted only after this is switched off.
     pub deletion_protection: bool,
-    /// As in JSON.
-    pub phase: String,
+    /// Where it is in its life.
+    pub phase: LogicalPhase,
+    /// Why it is not ready, for its owner.
+    pub message: String,
     /// Where it is; none until a physical cluster exists.
     pub physical_cluster_id: Option<PhysicalClusterId>,
     /// Where clients bootstrap from; empty until known.
@@ -68,12 +68,12 @@ from_row!(LogicalCluster {
         units,
         observed_units,
         deletion_protection,
-        phase,
+        message,
         kafka_bootstrap_endpoint,
         created_at,
         updated_at,
     ],
-    parsed: [id, environment_id],
+    parsed: [id, environment_id, phase],
     optional: [physical_cluster_id],
 });
 
@@ -84,7 +84,7 @@ impl LogicalCluster {
             Share::of_organization(&quota::CLUSTERS),
             Share::of_environment(&quota::CLUSTERS_OF_ENVIRONMENT, &self.environment_id),
         ];
-        if self.phase == PROVISIONING {
+        if self.phase.is_pending() {
             shares.push(Share::of_environment(&quota::PENDING_CLUSTERS_OF_ENVIRONMENT, &self.environment_id));
         }
         shares.extend(self.shares_of_size());
@@ -137,24 +137,52 @@ pub struct Pending {
     pub cloud: String,
     /// As in JSON.
     pub region: String,
+    /// Where it is in its life.
+    pub phase: LogicalPhase,
+    /// Since when.
+    pub phase_since: i64,
+    /// Why it is not ready, for its owner.
+    pub message: String,
     /// Config revision that announced it.
     pub revision: i64,
     /// Where it is; none until it is placed.
     pub physical_cluster_id: Option<PhysicalClusterId>,
     /// Where clients bootstrap from; empty until known.
     pub kafka_bootstrap_endpoint: String,
+    /// The agent of the physical cluster that is its own; empty on a shared one.
+    pub agent_id: String,
+    /// Where the physical cluster that is its own is in its life; none on a shared one.
+    pub host_phase: Option<PhysicalPhase>,
+    /// What the agent says of the physical cluster that is its own.
+    pub host_message: String,
 }
 
 from_row!(Pending {
-    plain: [kind, units, cloud, region, revision, kafka_bootstrap_endpoint],
-    parsed: [id, organization_id, environment_id],
-    optional: [physical_cluster_id],
+    plain: [
+        kind,
+        units,
+        cloud,
+        region,
+        phase_since,
+        message,
+        revision,
+        kafka_bootstrap_endpoint,
+        agent_id,
+        host_message
+    ],
+    parsed: [id, organization_id, environment_id, phase],
+    optional: [physical_cluster_id, host_phase],
 });
 
-const SELECT_PENDING: &str = "SELECT id, organization_id, environment_id, kind, units, cloud, region, revision, \
-    physical_cluster_id, COALESCE((SELECT kafka_bootstrap_endpoint FROM physical_clusters \
-    WHERE physical_clusters.id = logical_clusters.physical_cluster_id), '') AS kafka_bootstrap_endpoint \
-    FROM logical_clusters WHERE phase = 'PROVISIONING'";
+const SELECT_PENDING: &str = "SELECT logical_clusters.id, organization_id, environment_id, kind, units, \
+    logical_clusters.cloud, logical_clusters.region, logical_clusters.phase, logical_clusters.phase_since, \
+    logical_clusters.message, revision, physical_cluster_id, \
+    COALESCE(host.kafka_bootstrap_endpoint, '') AS kafka_bootstrap_endpoint, \
+    CASE WHEN host.dedicated_to <> '' THEN host.agent_id ELSE '' END AS agent_id, \
+    CASE WHEN host.dedicated_to <> '' THEN host.phase END AS host_phase, \
+    CASE WHEN host.dedicated_to <> '' THEN host.message ELSE '' END AS host_message \
+    FROM logical_clusters LEFT JOIN physical_clusters AS host ON host.id = physical_cluster_id \
+    WHERE logical_clusters.phase IN ('PLACING', 'PROVISIONING')";
 
 impl Pending {
     /// The place in a quota that it gives up once it is ready.
@@ -185,15 +213,15 @@ pub async fn insert(
         sqlx::query(
             "INSERT INTO logical_clusters (organization_id, id, environment_id, display_name, availability, cloud, \
              region, kind, units, observed_units, deletion_protection, phase, physical_cluster_id, revision, \
-             created_at, updated_at) \
-             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16)",
+             created_at, updated_at, message, phase_since) \
+             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $15)",
         )
         .bind(scope.organization_id().to_string()).bind(cluster.id.as_str()).bind(cluster.environment_id.as_str())
         .bind(cluster.display_name.as_str()).bind(cluster.availability.as_str()).bind(cluster.cloud.as_str())
         .bind(cluster.region.as_str()).bind(cluster.kind.as_str()).bind(cluster.units)
         .bind(cluster.observed_units).bind(cluster.deletion_protection).bind(cluster.phase.as_str())
         .bind(cluster.physical_cluster_id.as_ref().map(PhysicalClusterId::as_str)).bind(to_signed(revision))
-        .bind(cluster.created_at).bind(cluster.updated_at)
+        .bind(cluster.created_at).bind(cluster.updated_at).bind(cluster.message.as_str())
         .execute(connection).await.map(|_| ())
     })?;
     Ok(())
@@ -298,8 +326,8 @@ pub async fn delete(transaction: &mut Transaction, scope: &OrgScope, id: &Logica
 }
 
 /// Clusters that are not ready yet, oldest first. For the background task: every organization.
-pub async fn provisioning(transaction: &mut Transaction, limit: i64) -> Result<Vec<Pending>, StoreError> {
-    let sql = format!("{SELECT_PENDING} ORDER BY created_at, id LIMIT $1");
+pub async fn on_their_way(transaction: &mut Transaction, limit: i64) -> Result<Vec<Pending>, StoreError> {
+    let sql = format!("{SELECT_PENDING} ORDER BY logical_clusters.created_at, logical_clusters.id LIMIT $1");
     let rows = on!(transaction, connection => {
         sqlx::query_as(AssertSqlSafe(sql)).bind(limit).fetch_all(connection).await
     })?;
@@ -309,42 +337,84 @@ pub async fn provisioning(transaction: &mut Transaction, limit: i64) -> Result<V
 /// Clusters that no physical cluster hosts yet, oldest first; nobody else can place or delete them until the
 /// transaction ends. For the background task: every organization.
 pub async fn lock_unplaced(transaction: &mut Transaction, limit: i64) -> Result<Vec<Pending>, StoreError> {
-    let lock_rows = transaction.lock_rows();
-    let sql = format!("{SELECT_PENDING} AND physical_cluster_id IS NULL ORDER BY created_at, id LIMIT $1{lock_rows}");
+    // The other side of the join is empty for these, and PostgreSQL refuses to lock it.
+    let lock_rows = match &transaction {
+        Transaction::Sqlite(_) => "",
+        Transaction::Postgres(_) => " FOR UPDATE OF logical_clusters",
+    };
+    let order = "ORDER BY logical_clusters.created_at, logical_clusters.id";
+    let sql = format!("{SELECT_PENDING} AND logical_clusters.phase = 'PLACING' {order} LIMIT $1{lock_rows}");
     let rows = on!(transaction, connection => {
         sqlx::query_as(AssertSqlSafe(sql)).bind(limit).fetch_all(connection).await
     })?;
     Ok(rows)
 }
 
-/// Records where a cluster was placed. For the background task.
+/// Records where a cluster was placed. For the background task, which has locked the row.
 pub async fn set_placement(
     transaction: &mut Transaction,
-    id: &LogicalClusterId,
+    cluster: &Pending,
     physical_cluster: &PhysicalClusterId,
     revision: u64,
+    now: Timestamp,
 ) -> Result<(), StoreError> {
+    let Some(next) = cluster.phase.after(LogicalEvent::Placed) else { return Ok(()) };
     on!(transaction, connection => {
-        sqlx::query("UPDATE logical_clusters SET physical_cluster_id = $2, revision = $3 WHERE id = $1")
-            .bind(id.as_str()).bind(physical_cluster.as_str()).bind(to_signed(revision))
+        sqlx::query(
+            "UPDATE logical_clusters SET physical_cluster_id = $2, revision = $3, phase = $4, phase_since = $5, \
+             message = '' WHERE id = $1 AND phase = $6",
+        )
+        .bind(cluster.id.as_str()).bind(physical_cluster.as_str()).bind(to_signed(revision)).bind(next.as_str())
+        .bind(now.0).bind(cluster.phase.as_str())
+        .execute(connection).await.map(|_| ())
+    })?;
+    Ok(())
+}
+
+/// Moves a cluster on, if it still is where it was. Says whether it was. For the background task.
+pub async fn transition(
+    transaction: &mut Transaction,
+    cluster: &Pending,
+    next: LogicalPhase,
+    message: &str,
+    now: Timestamp,
+) -> Result<bool, StoreError> {
+    let changed = on!(transaction, connection => {
+        sqlx::query(
+            "UPDATE logical_clusters SET phase = $2, phase_since = $3, updated_at = $3, message = $4 \
+             WHERE id = $1 AND phase = $5",
+        )
+        .bind(cluster.id.as_str()).bind(next.as_str()).bind(now.0).bind(message).bind(cluster.phase.as_str())
+        .execute(connection).await.map(|result| result.rows_affected())
+    })?;
+    Ok(changed > 0)
+}
+
+/// Says why a cluster is not ready. For the background task.
+pub async fn set_message(transaction: &mut Transaction, cluster: &Pending, message: &str) -> Result<(), StoreError> {
+    on!(transaction, connection => {
+        sqlx::query("UPDATE logical_clusters SET message = $2 WHERE id = $1 AND phase = $3")
+            .bind(cluster.id.as_str()).bind(message).bind(cluster.phase.as_str())
             .execute(connection).await.map(|_| ())
     })?;
     Ok(())
 }
 
-/// Calls a cluster ready. For the background task. Does nothing to one that left the phase PROVISIONING, and says so.
-pub async fn set_provisioned(
+/// Records the CKUs that a cluster has, as its agent says.
+pub async fn set_observed_units(
     transaction: &mut Transaction,
-    id: &LogicalClusterId,
-    now: Timestamp,
-) -> Result<bool, StoreError> {
-    let changed = on!(transaction, connection => {
+    id: &str,
+    physical_cluster: &PhysicalClusterId,
+    units: i64,
+) -> Result<(), StoreError> {
+    on!(transaction, connection => {
         sqlx::query(
-            "UPDATE logical_clusters SET phase = 'PROVISIONED', updated_at = $2 WHERE id = $1 AND phase = 'PROVISIONING'",
+            "UPDATE logical_clusters SET observed_units = $3 WHERE id = $1 AND physical_cluster_id = $2 \
+             AND observed_units <> $3",
         )
-        .bind(id.as_str()).bind(now.0).execute(connection).await.map(|result| result.rows_affected())
+        .bind(id).bind(physical_cluster.as_str()).bind(units).execute(connection).await.map(|_| ())
     })?;
-    Ok(changed > 0)
+    Ok(())
 }
 
 /// One chunk of a snapshot: clusters of a physical cluster behind an id, in order.

@@ -27,6 +27,10 @@ const MIGRATIONS: &[Migration] = &[
     both(include_str!("../../migrations/0004_role_bindings_as_sent.sql")),
     both(include_str!("../../migrations/0005_audit_events.sql")),
     both(include_str!("../../migrations/0006_quotas.sql")),
+    Migration {
+        sqlite: include_str!("../../migrations/0007_dedicated_clusters.sqlite.sql"),
+        postgres: include_str!("../../migrations/0007_dedicated_clusters.postgres.sql"),
+    },
 ];
 
 /// Number of the advisory lock that keeps replicas from migrating at the same time.

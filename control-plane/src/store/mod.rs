@@ -7,6 +7,7 @@
 #[macro_use]
 mod database;
 
+pub mod agent_sessions;
 pub mod api_keys;
 pub mod audit_events;
 pub mod broker_sessions;

@@ -1,11 +1,18 @@
 //! Physical clusters: what agents were asked to run and what they observed. Not tenant data.
+//!
+//! Promises: a phase changes only as the table in `domain::lifecycle` says, from the phase that was read.
 
-use millstream_api::ids::PhysicalClusterId;
+use millstream_api::ids::{LogicalClusterId, PhysicalClusterId};
+use sqlx::AssertSqlSafe;
 
 use super::Transaction;
 use super::error::StoreError;
+use crate::domain::lifecycle::{PhysicalEvent, PhysicalPhase};
 use crate::domain::placement::Candidate;
 use crate::domain::timestamp::Timestamp;
+
+/// The LISTEN/NOTIFY channel on which replicas tell each other that agents have something to do.
+pub const AGENT_CHANNEL: &str = "millstream_agents";
 
 /// A stored physical cluster.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -18,20 +25,43 @@ pub struct PhysicalCluster {
     pub region: String,
     /// Counts changes of what is desired.
     pub generation: i64,
+    /// The only logical cluster that it hosts; empty for a shared one.
+    pub dedicated_to: String,
+    /// Capacity in CKUs; 0 for a shared one.
+    pub ckus: i64,
+    /// Where it is in its life.
+    pub phase: PhysicalPhase,
 }
 
-from_row!(PhysicalCluster { plain: [cloud, region, generation], parsed: [id], optional: [] });
+from_row!(PhysicalCluster {
+    plain: [cloud, region, generation, dedicated_to, ckus],
+    parsed: [id, phase],
+    optional: [],
+});
+
+const SELECT: &str = "SELECT id, cloud, region, generation, dedicated_to, ckus, phase FROM physical_clusters";
 
 /// What an agent observed.
 pub struct Observation {
     /// The generation it speaks of.
     pub observed_generation: i64,
-    /// READY and so on.
-    pub phase: &'static str,
+    /// What it saw.
+    pub event: PhysicalEvent,
     /// Why, for a person.
     pub message: String,
     /// Where clients bootstrap from.
     pub kafka_bootstrap_endpoint: String,
+}
+
+/// What became of an observation.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Observed {
+    /// It is not the agent's, it is older than what was observed before, or it means nothing in this phase.
+    Ignored,
+    /// Stored.
+    Stored,
+    /// It was to be removed and is: nothing of it is left.
+    Removed,
 }
 
 /// Stores a new physical cluster with its revision counter, unless the agent already has one for the place.
@@ -45,11 +75,13 @@ pub async fn insert_if_absent(
     let inserted = on!(&mut *transaction, connection => {
         sqlx::query(
             "INSERT INTO physical_clusters (id, agent_id, cloud, region, generation, observed_generation, phase, \
-             message, kafka_bootstrap_endpoint, created_at) VALUES ($1, $2, $3, $4, $5, 0, 'PROVISIONING', '', '', $6) \
-             ON CONFLICT (agent_id, cloud, region) DO NOTHING",
+             message, kafka_bootstrap_endpoint, created_at, dedicated_to, ckus, phase_since) \
+             VALUES ($1, $2, $3, $4, $5, 0, $6, '', '', $7, $8, $9, $7) \
+             ON CONFLICT (agent_id, cloud, region, dedicated_to) DO NOTHING",
         )
         .bind(cluster.id.as_str()).bind(agent_id).bind(cluster.cloud.as_str()).bind(cluster.region.as_str())
-        .bind(cluster.generation).bind(now.0)
+        .bind(cluster.generation).bind(cluster.phase.as_str()).bind(now.0).bind(cluster.dedicated_to.as_str())
+        .bind(cluster.ckus)
         .execute(connection).await.map(|result| result.rows_affected())
     })?;
     if inserted > 0 {
@@ -58,29 +90,41 @@ pub async fn insert_if_absent(
     Ok(inserted > 0)
 }
 
-/// The physical clusters of an agent.
+/// The physical clusters of an agent, the shared ones first.
 pub async fn of_agent(transaction: &mut Transaction, agent_id: &str) -> Result<Vec<PhysicalCluster>, StoreError> {
+    let sql = format!("{SELECT} WHERE agent_id = $1 ORDER BY dedicated_to, id");
     let rows = on!(transaction, connection => {
-        sqlx::query_as("SELECT id, cloud, region, generation FROM physical_clusters WHERE agent_id = $1 ORDER BY id")
-            .bind(agent_id).fetch_all(connection).await
+        sqlx::query_as(AssertSqlSafe(sql)).bind(agent_id).fetch_all(connection).await
     })?;
     Ok(rows)
 }
 
-/// Every physical cluster that can host another logical cluster.
+/// Every shared physical cluster that can host another logical cluster.
 pub async fn candidates(transaction: &mut Transaction) -> Result<Vec<Candidate>, StoreError> {
-    let rows: Vec<(String, String, String, i64)> = on!(transaction, connection => {
+    let rows: Vec<(String, String, String, String, i64)> = on!(transaction, connection => {
         sqlx::query_as(
-            "SELECT id, cloud, region, (SELECT COUNT(*) FROM logical_clusters WHERE physical_cluster_id = \
-             physical_clusters.id) FROM physical_clusters WHERE phase NOT IN ('FAILED', 'DELETED') ORDER BY id",
+            "SELECT id, agent_id, cloud, region, (SELECT COUNT(*) FROM logical_clusters WHERE physical_cluster_id = \
+             physical_clusters.id) FROM physical_clusters WHERE dedicated_to = '' \
+             AND phase IN ('PROVISIONING', 'READY') ORDER BY id",
         )
         .fetch_all(connection).await
     })?;
     rows.into_iter()
-        .map(|(id, cloud, region, logical_clusters)| {
-            Ok(Candidate { id: super::page::parse_column(id)?, cloud, region, logical_clusters })
+        .map(|(id, agent_id, cloud, region, logical_clusters)| {
+            Ok(Candidate { id: super::page::parse_column(id)?, agent_id, cloud, region, logical_clusters })
         })
         .collect()
+}
+
+/// How many dedicated physical clusters each agent has; agents without any are left out.
+pub async fn dedicated_per_agent(transaction: &mut Transaction) -> Result<Vec<(String, i64)>, StoreError> {
+    let rows = on!(transaction, connection => {
+        sqlx::query_as(
+            "SELECT agent_id, COUNT(*) FROM physical_clusters WHERE dedicated_to <> '' GROUP BY agent_id",
+        )
+        .fetch_all(connection).await
+    })?;
+    Ok(rows)
 }
 
 /// Where clients bootstrap from; empty until known.
@@ -92,23 +136,173 @@ pub async fn bootstrap_endpoint(transaction: &mut Transaction, id: &PhysicalClus
     Ok(endpoint.unwrap_or_default())
 }
 
+/// Asks for another capacity of a dedicated physical cluster.
+pub async fn resize(
+    transaction: &mut Transaction,
+    id: &PhysicalClusterId,
+    dedicated_to: &LogicalClusterId,
+    ckus: i64,
+) -> Result<(), StoreError> {
+    on!(&mut *transaction, connection => {
+        sqlx::query(
+            "UPDATE physical_clusters SET ckus = $3, generation = generation + 1 WHERE id = $1 AND dedicated_to = $2",
+        )
+        .bind(id.as_str()).bind(dedicated_to.as_str()).bind(ckus).execute(connection).await.map(|_| ())
+    })?;
+    notify_agents(transaction).await
+}
+
+/// Asks for the removal of the physical cluster that belongs to a logical cluster. Says whether there is one.
+pub async fn delete_dedicated(
+    transaction: &mut Transaction,
+    id: &PhysicalClusterId,
+    dedicated_to: &LogicalClusterId,
+    now: Timestamp,
+) -> Result<bool, StoreError> {
+    let phase: Option<String> = on!(&mut *transaction, connection => {
+        sqlx::query_scalar("SELECT phase FROM physical_clusters WHERE id = $1 AND dedicated_to = $2")
+            .bind(id.as_str()).bind(dedicated_to.as_str()).fetch_optional(connection).await
+    })?;
+    let Some(phase) = phase else { return Ok(false) };
+    let phase: PhysicalPhase = super::page::parse_column(phase)?;
+    let Some(next) = phase.after(PhysicalEvent::Delete) else { return Ok(false) };
+    on!(&mut *transaction, connection => {
+        sqlx::query(
+            "UPDATE physical_clusters SET phase = $2, phase_since = $3, generation = generation + 1 WHERE id = $1",
+        )
+        .bind(id.as_str()).bind(next.as_str()).bind(now.0).execute(connection).await.map(|_| ())
+    })?;
+    notify_agents(transaction).await?;
+    Ok(true)
+}
+
 /// Takes in what an agent observed of one of its own physical clusters; older observations are dropped.
-/// Says whether a row was changed.
 pub async fn observe(
     transaction: &mut Transaction,
     agent_id: &str,
     id: &PhysicalClusterId,
     observation: &Observation,
-) -> Result<bool, StoreError> {
-    let changed = on!(transaction, connection => {
-        sqlx::query(
-            "UPDATE physical_clusters SET observed_generation = $3, phase = $4, message = $5, \
-             kafka_bootstrap_endpoint = CASE WHEN $6 = '' THEN kafka_bootstrap_endpoint ELSE $6 END \
-             WHERE agent_id = $1 AND id = $2 AND observed_generation <= $3",
-        )
-        .bind(agent_id).bind(id.as_str()).bind(observation.observed_generation).bind(observation.phase)
-        .bind(observation.message.as_str()).bind(observation.kafka_bootstrap_endpoint.as_str())
-        .execute(connection).await.map(|result| result.rows_affected())
+    now: Timestamp,
+) -> Result<Observed, StoreError> {
+    let lock_rows = transaction.lock_rows();
+    // The logical cluster first, as whoever changes or deletes it does.
+    let sql = format!(
+        "SELECT id FROM logical_clusters WHERE id = (SELECT dedicated_to FROM physical_clusters WHERE id = $1)\
+         {lock_rows}"
+    );
+    on!(&mut *transaction, connection => {
+        sqlx::query(AssertSqlSafe(sql)).bind(id.as_str()).execute(connection).await.map(|_| ())
     })?;
-    Ok(changed > 0)
+    let sql = format!("{SELECT} WHERE agent_id = $1 AND id = $2 AND observed_generation <= $3{lock_rows}");
+    let found: Option<PhysicalCluster> = on!(&mut *transaction, connection => {
+        sqlx::query_as(AssertSqlSafe(sql))
+            .bind(agent_id).bind(id.as_str()).bind(observation.observed_generation)
+            .fetch_optional(connection).await
+    })?;
+    let Some(found) = found else { return Ok(Observed::Ignored) };
+    match found.phase.after(observation.event) {
+        None => Ok(Observed::Ignored),
+        Some(PhysicalPhase::Removed) => {
+            remove(transaction, id).await?;
+            Ok(Observed::Removed)
+        }
+        Some(next) => {
+            store_observation(transaction, id, found.phase, next, observation, now).await?;
+            let is_current = observation.observed_generation == found.generation;
+            if next == PhysicalPhase::Ready && is_current && !found.dedicated_to.is_empty() {
+                super::logical_clusters::set_observed_units(transaction, &found.dedicated_to, id, found.ckus).await?;
+            }
+            Ok(Observed::Stored)
+        }
+    }
+}
+
+async fn store_observation(
+    transaction: &mut Transaction,
+    id: &PhysicalClusterId,
+    from: PhysicalPhase,
+    to: PhysicalPhase,
+    observation: &Observation,
+    now: Timestamp,
+) -> Result<(), StoreError> {
+    on!(transaction, connection => {
+        sqlx::query(
+            "UPDATE physical_clusters SET observed_generation = $2, message = $3, phase = $4, \
+             phase_since = CASE WHEN phase = $4 THEN phase_since ELSE $5 END, \
+             kafka_bootstrap_endpoint = CASE WHEN $6 = '' THEN kafka_bootstrap_endpoint ELSE $6 END \
+             WHERE id = $1 AND phase = $7",
+        )
+        .bind(id.as_str()).bind(observation.observed_generation).bind(observation.message.as_str())
+        .bind(to.as_str()).bind(now.0).bind(observation.kafka_bootstrap_endpoint.as_str()).bind(from.as_str())
+        .execute(connection).await.map(|_| ())
+    })?;
+    Ok(())
+}
+
+async fn remove(transaction: &mut Transaction, id: &PhysicalClusterId) -> Result<(), StoreError> {
+    for statement in [
+        "DELETE FROM config_events WHERE physical_cluster_id = $1",
+        "DELETE FROM shard_heads WHERE physical_cluster_id = $1",
+        "DELETE FROM physical_clusters WHERE id = $1",
+    ] {
+        on!(&mut *transaction, connection => {
+            sqlx::query(statement).bind(id.as_str()).execute(connection).await.map(|_| ())
+        })?;
+    }
+    Ok(())
+}
+
+/// A physical cluster that is on its way.
+pub struct OnItsWay {
+    /// Its id.
+    pub id: PhysicalClusterId,
+    /// The agent that runs it.
+    pub agent_id: String,
+    /// Where it is in its life.
+    pub phase: PhysicalPhase,
+    /// Since when.
+    pub phase_since: i64,
+}
+
+from_row!(OnItsWay { plain: [agent_id, phase_since], parsed: [id, phase], optional: [] });
+
+/// Physical clusters that should not stay in their phase, those that are in it for longest first.
+pub async fn on_their_way(transaction: &mut Transaction, limit: i64) -> Result<Vec<OnItsWay>, StoreError> {
+    let rows = on!(transaction, connection => {
+        sqlx::query_as(
+            "SELECT id, agent_id, phase, phase_since FROM physical_clusters WHERE phase IN ('PROVISIONING', 'DELETING') \
+             ORDER BY phase_since, id LIMIT $1",
+        )
+        .bind(limit).fetch_all(connection).await
+    })?;
+    Ok(rows)
+}
+
+/// Moves one on that is overdue, if it still is where it was.
+pub async fn set_overdue(
+    transaction: &mut Transaction,
+    cluster: &OnItsWay,
+    next: PhysicalPhase,
+    message: &str,
+    now: Timestamp,
+) -> Result<(), StoreError> {
+    on!(transaction, connection => {
+        sqlx::query(
+            "UPDATE physical_clusters SET phase = $2, phase_since = $3, message = $4 \
+             WHERE id = $1 AND phase = $5 AND phase_since = $6",
+        )
+        .bind(cluster.id.as_str()).bind(next.as_str()).bind(now.0).bind(message).bind(cluster.phase.as_str())
+        .bind(cluster.phase_since)
+        .execute(connection).await.map(|_| ())
+    })?;
+    Ok(())
+}
+
+/// Tells every replica, once this transaction is committed, that agents have something to do. The replica at hand
+/// wakes its own.
+pub async fn notify_agents(transaction: &mut Transaction) -> Result<(), StoreError> {
+    if let Transaction::Postgres(inner) = transaction {
+        sqlx::query("SELECT pg_notify($1, '')").bind(AGENT_CHANNEL).execute(&mut **inner).await?;
+    }
+    Ok(())
 }

@@ -19,7 +19,11 @@ const COUNTED: &[(&quota::Definition, &str, &str)] = &[
     (&quota::USERS, "''", "users"),
     (&quota::CLUSTERS, "''", "logical_clusters"),
     (&quota::CLUSTERS_OF_ENVIRONMENT, "environment_id", "logical_clusters"),
-    (&quota::PENDING_CLUSTERS_OF_ENVIRONMENT, "environment_id", "logical_clusters WHERE phase = 'PROVISIONING'"),
+    (
+        &quota::PENDING_CLUSTERS_OF_ENVIRONMENT,
+        "environment_id",
+        "logical_clusters WHERE phase IN ('PLACING', 'PROVISIONING')",
+    ),
     (&quota::CKUS_OF_ENVIRONMENT, "environment_id", "logical_clusters WHERE kind = 'Dedicated'"),
     (&quota::CKUS_OF_CLUSTER, "id", "logical_clusters WHERE kind = 'Dedicated'"),
     (&quota::CLOUD_KEYS, "''", "api_keys WHERE cluster_id IS NULL"),

@@ -1,5 +1,5 @@
-//! Moves logical clusters on: places those that wait for a physical cluster, and calls those ready that every live
-//! broker knows.
+//! Moves clusters on: places those that wait for a physical cluster, calls those ready that every live broker knows,
+//! and gives up those that are overdue.
 //!
 //! Woken by acknowledgements, agents and new clusters; looks by itself once a second, so a lost wake-up costs a second.
 
@@ -7,16 +7,23 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
+use millstream_api::ids::PhysicalClusterId;
+use millstream_api::rest::cmk::ClusterKind;
 use tokio::time::{MissedTickBehavior, interval};
-use tracing::{info, warn};
+use tracing::{error, info, warn};
 
 use crate::app::{Announced, App};
 use crate::domain::cluster::is_provisioned;
-use crate::domain::placement::{Placement, place};
+use crate::domain::lifecycle::{LogicalEvent, LogicalPhase, PhysicalEvent, PhysicalPhase, is_overdue};
+use crate::domain::placement::Placement;
+use crate::domain::timestamp::Timestamp;
+use crate::fleet::connected_agents;
+use crate::fleet::placing::{PlaceError, Wanted, place};
 use crate::fleet::wait::lowest_everywhere;
 use crate::store::error::StoreError;
 use crate::store::logical_clusters::{self, Pending};
-use crate::store::{Transaction, api_keys, config_log, organizations, physical_clusters, quotas, role_bindings, shard};
+use crate::store::physical_clusters::{self, OnItsWay};
+use crate::store::{Transaction, api_keys, config_log, organizations, quotas, role_bindings, shard};
 
 /// How often the task looks without being told.
 const INTERVAL: Duration = Duration::from_secs(1);
@@ -43,40 +50,122 @@ pub async fn run(app: Arc<App>) {
 
 async fn look(app: &App) -> Result<(), StoreError> {
     let mut transaction = app.database.read().await?;
-    let pending = logical_clusters::provisioning(&mut transaction, MAX_CLUSTERS_PER_LOOK).await?;
+    let pending = logical_clusters::on_their_way(&mut transaction, MAX_CLUSTERS_PER_LOOK).await?;
+    let physical = physical_clusters::on_their_way(&mut transaction, MAX_CLUSTERS_PER_LOOK).await?;
     drop(transaction);
+    for cluster in &physical {
+        watch_physical(app, cluster).await?;
+    }
     if pending.is_empty() {
         return Ok(());
     }
-    if pending.iter().any(|cluster| cluster.physical_cluster_id.is_none()) {
-        place_waiting(app, &pending).await?;
+    let connected = connected_agents::connected(app).await;
+    if pending.iter().any(|cluster| cluster.phase == LogicalPhase::Placing) {
+        place_waiting(app, &pending, &connected).await?;
     }
     for cluster in &pending {
-        let ready = is_ready(app, cluster).await?;
-        if ready {
+        move_on(app, cluster, &connected).await?;
+    }
+    Ok(())
+}
+
+/// Gives up a physical cluster that is overdue, or calls for a person where nothing else helps.
+async fn watch_physical(app: &App, cluster: &OnItsWay) -> Result<(), StoreError> {
+    let (now, limit) = (app.clock.now(), cluster.phase.limit());
+    if !is_overdue(Timestamp(cluster.phase_since), now, limit) {
+        return Ok(());
+    }
+    let OnItsWay { id, agent_id, phase, .. } = cluster;
+    let minutes = limit.unwrap_or_default().as_secs() / 60;
+    let Some(next) = phase.after(PhysicalEvent::Overdue) else {
+        error!(physical_cluster = %id, agent_id, "physical cluster {id} is {phase} for more than {minutes} minutes");
+        return Ok(());
+    };
+    let message = format!("agent {agent_id} did not make it ready within {minutes} minutes");
+    warn!(physical_cluster = %id, agent_id, "giving up physical cluster {id}: {message}");
+    let mut transaction = app.database.write().await?;
+    physical_clusters::set_overdue(&mut transaction, cluster, next, &message, now).await?;
+    transaction.commit().await
+}
+
+/// Looks what happened to a cluster, and stores it; or why nothing did.
+async fn move_on(app: &App, cluster: &Pending, connected: &BTreeSet<String>) -> Result<(), StoreError> {
+    let event = happened(app, cluster).await;
+    let next = event.and_then(|event| cluster.phase.after(event));
+    let reason = match event {
+        Some(LogicalEvent::Overdue) => overdue_reason(cluster),
+        Some(LogicalEvent::HostFailed) => cluster.host_message.clone(),
+        Some(LogicalEvent::Placed | LogicalEvent::Served) => String::new(),
+        None => waiting_reason(cluster, connected),
+    };
+    match next {
+        Some(next) => finish(app, cluster, next, &reason).await,
+        None if reason != cluster.message && cluster.phase == LogicalPhase::Provisioning => {
             let mut transaction = app.database.write().await?;
-            let changed = logical_clusters::set_provisioned(&mut transaction, &cluster.id, app.clock.now()).await?;
-            if !changed {
-                continue;
-            }
-            let freed = [cluster.pending_share()];
-            quotas::give_back_in(&mut transaction, cluster.organization_id, freed).await?;
-            transaction.commit().await?;
-            info!(logical_cluster = %cluster.id, "cluster {} is provisioned", cluster.id);
+            logical_clusters::set_message(&mut transaction, cluster, &reason).await?;
+            transaction.commit().await
+        }
+        None => Ok(()),
+    }
+}
+
+async fn happened(app: &App, cluster: &Pending) -> Option<LogicalEvent> {
+    if cluster.host_phase == Some(PhysicalPhase::Failed) {
+        return Some(LogicalEvent::HostFailed);
+    }
+    if is_served(app, cluster).await {
+        return Some(LogicalEvent::Served);
+    }
+    let overdue = is_overdue(Timestamp(cluster.phase_since), app.clock.now(), cluster.phase.limit());
+    overdue.then_some(LogicalEvent::Overdue)
+}
+
+async fn is_served(app: &App, cluster: &Pending) -> bool {
+    let Some(physical_cluster) = &cluster.physical_cluster_id else { return false };
+    let host_is_ready = cluster.host_phase.is_none_or(|phase| phase == PhysicalPhase::Ready);
+    let acknowledged = lowest_everywhere(app, physical_cluster).await;
+    let revision = config_log::to_unsigned(cluster.revision);
+    host_is_ready && is_provisioned(revision, acknowledged, &cluster.kafka_bootstrap_endpoint)
+}
+
+/// Why a cluster is where it is, for its owner.
+fn waiting_reason(cluster: &Pending, connected: &BTreeSet<String>) -> String {
+    let agent_is_gone = !cluster.agent_id.is_empty() && !connected.contains(&cluster.agent_id);
+    if agent_is_gone {
+        return format!("waiting for agent {}, which is not connected", cluster.agent_id);
+    }
+    cluster.host_message.clone()
+}
+
+fn overdue_reason(cluster: &Pending) -> String {
+    let minutes = cluster.phase.limit().unwrap_or_default().as_secs() / 60;
+    let cause = match cluster.message.as_str() {
+        "" => "its brokers did not answer",
+        message => message,
+    };
+    format!("not ready within {minutes} minutes: {cause}")
+}
+
+async fn finish(app: &App, cluster: &Pending, next: LogicalPhase, message: &str) -> Result<(), StoreError> {
+    let now = app.clock.now();
+    let mut transaction = app.database.write().await?;
+    let moved = logical_clusters::transition(&mut transaction, cluster, next, message, now).await?;
+    if moved && !next.is_pending() {
+        quotas::give_back_in(&mut transaction, cluster.organization_id, [cluster.pending_share()]).await?;
+    }
+    transaction.commit().await?;
+    if moved {
+        let (id, took_ms) = (&cluster.id, (now.0 - cluster.phase_since) / 1_000);
+        match next {
+            LogicalPhase::Failed => warn!(logical_cluster = %id, took_ms, "cluster {id} has failed: {message}"),
+            _ => info!(logical_cluster = %id, took_ms, "cluster {id} is {next}"),
         }
     }
     Ok(())
 }
 
-async fn is_ready(app: &App, cluster: &Pending) -> Result<bool, StoreError> {
-    let Some(physical_cluster) = &cluster.physical_cluster_id else { return Ok(false) };
-    let acknowledged = lowest_everywhere(app, physical_cluster).await;
-    let revision = config_log::to_unsigned(cluster.revision);
-    Ok(is_provisioned(revision, acknowledged, &cluster.kafka_bootstrap_endpoint))
-}
-
-async fn place_waiting(app: &App, pending: &[Pending]) -> Result<(), StoreError> {
-    let unplaced = pending.iter().filter(|cluster| cluster.physical_cluster_id.is_none());
+async fn place_waiting(app: &App, pending: &[Pending], connected: &BTreeSet<String>) -> Result<(), StoreError> {
+    let unplaced = pending.iter().filter(|cluster| cluster.phase == LogicalPhase::Placing);
     let organizations: BTreeSet<_> = unplaced.map(|cluster| cluster.organization_id).collect();
     let mut transaction = app.database.write().await?;
     for organization in &organizations {
@@ -85,29 +174,60 @@ async fn place_waiting(app: &App, pending: &[Pending]) -> Result<(), StoreError>
     let mut waiting = logical_clusters::lock_unplaced(&mut transaction, MAX_CLUSTERS_PER_LOOK).await?;
     // One that came meanwhile, from an organization that is not locked, waits for the next look.
     waiting.retain(|cluster| organizations.contains(&cluster.organization_id));
-    let mut candidates = physical_clusters::candidates(&mut transaction).await?;
     let mut announced = Announced::new();
     for cluster in &waiting {
-        let Placement::On(physical_cluster) = place(&cluster.cloud, &cluster.region, &candidates) else { continue };
-        let revision = announce_placed(app, &mut transaction, cluster, &physical_cluster).await?;
-        logical_clusters::set_placement(&mut transaction, &cluster.id, &physical_cluster, revision).await?;
-        if let Some(chosen) = candidates.iter_mut().find(|candidate| candidate.id == physical_cluster) {
-            chosen.logical_clusters += 1;
+        if let Some(host) = host_for(app, &mut transaction, cluster, connected).await? {
+            let revision = announce_placed(app, &mut transaction, cluster, &host).await?;
+            let now = app.clock.now();
+            logical_clusters::set_placement(&mut transaction, cluster, &host, revision, now).await?;
+            announced.push((host, revision));
         }
-        announced.push((physical_cluster, revision));
     }
     transaction.commit().await?;
+    app.agents.look_again();
     for (physical_cluster, revision) in announced {
         app.propagation.committed(&physical_cluster, revision);
     }
     Ok(())
 }
 
+async fn host_for(
+    app: &App,
+    transaction: &mut Transaction,
+    cluster: &Pending,
+    connected: &BTreeSet<String>,
+) -> Result<Option<PhysicalClusterId>, StoreError> {
+    let wanted = Wanted {
+        id: &cluster.id,
+        is_dedicated: cluster.kind == ClusterKind::Dedicated.as_str(),
+        units: cluster.units,
+        cloud: &cluster.cloud,
+        region: &cluster.region,
+    };
+    let reason = match place(transaction, &wanted, connected, app.clock.now()).await {
+        Ok(Placement::On(host)) => return Ok(Some(host)),
+        Ok(Placement::Wait { reason }) => reason,
+        Ok(Placement::NotServed { served }) => {
+            let (cloud, region) = (&cluster.cloud, &cluster.region);
+            format!("no agent serves {cloud}/{region}, but for example {}", served.join(", "))
+        }
+        Err(PlaceError::Store(error)) => return Err(error),
+        Err(PlaceError::Random(error)) => {
+            warn!(error = &error as &dyn std::error::Error, "no randomness for an id");
+            return Ok(None);
+        }
+    };
+    if reason != cluster.message {
+        logical_clusters::set_message(transaction, cluster, &reason).await?;
+    }
+    Ok(None)
+}
+
 async fn announce_placed(
     app: &App,
     transaction: &mut Transaction,
     cluster: &Pending,
-    physical_cluster: &millstream_api::ids::PhysicalClusterId,
+    physical_cluster: &PhysicalClusterId,
 ) -> Result<u64, StoreError> {
     let mut changes = vec![shard::upsert_logical_cluster(cluster.config_item())];
     let bindings = role_bindings::of_organization(transaction, cluster.organization_id).await?;

@@ -1,4 +1,5 @@
-//! Hears of config revisions that other replicas commit (PostgreSQL's LISTEN) and wakes the streams here.
+//! Hears of config revisions and of work for agents that other replicas commit (PostgreSQL's LISTEN) and wakes the
+//! streams here.
 //!
 //! Only shortens the wait: streams look at the log once a second anyway. Also forgets brokers of crashed replicas.
 
@@ -12,6 +13,7 @@ use tracing::warn;
 
 use crate::app::App;
 use crate::store::broker_sessions::{self, CONFIG_CHANNEL};
+use crate::store::physical_clusters::AGENT_CHANNEL;
 
 /// How long to wait before listening again after a failure.
 const RETRY_DELAY: Duration = Duration::from_secs(1);
@@ -38,7 +40,7 @@ pub async fn run(app: Arc<App>, pool: PgPool) {
 async fn listen(app: &App, pool: &PgPool) -> sqlx::Result<()> {
     let mut stale = tokio::time::interval(STALE_INTERVAL);
     let mut listener = PgListener::connect_with(pool).await?;
-    listener.listen(CONFIG_CHANNEL).await?;
+    listener.listen_all([CONFIG_CHANNEL, AGENT_CHANNEL]).await?;
     loop {
         let notification = tokio::select! {
             notification = listener.recv() => notification?,
@@ -49,6 +51,10 @@ async fn listen(app: &App, pool: &PgPool) -> sqlx::Result<()> {
                 continue;
             }
         };
+        if notification.channel() == AGENT_CHANNEL {
+            app.agents.look_again();
+            continue;
+        }
         if let Ok(physical_cluster) = notification.payload().parse::<PhysicalClusterId>() {
             app.propagation.look_again(&physical_cluster);
         }

@@ -205,10 +205,32 @@ on_both_engines! {
         let environment = rest.create_environment("staging").await;
         let answer = rest.post_cluster(&environment, "one").await;
         assert_eq!(answer.expect_error(422), "/spec/region");
-        assert!(answer.text.contains("AWS/eu-west-1, GCP/europe-west1"), "{}", answer.text);
+        assert!(answer.text.contains("AWS/eu-west-1") && !answer.text.contains("GCP/"), "{}", answer.text);
         let mut body = cluster_body(&environment, "one");
         body["spec"]["region"] = json!("eu-west-1");
         rest.post("/cmk/v2/clusters", body).await.expect(202);
+    }
+
+    async fn an_agent_without_regions_serves_the_usual_ones_of_each_cloud(engine: Engine) {
+        let installation = Installation::start(engine).await;
+        let (_agent, _broker) = installation.fleet().await;
+        let rest = &installation.rest;
+        let environment = rest.create_environment("staging").await;
+        let post = |cloud: &str, region: &str| {
+            let mut body = cluster_body(&environment, &format!("in {cloud} {region}"));
+            body["spec"]["cloud"] = json!(cloud);
+            body["spec"]["region"] = json!(region);
+            let rest = rest.clone();
+            async move { rest.post("/cmk/v2/clusters", body).await }
+        };
+        for (cloud, region) in [("AWS", "eu-central-1"), ("GCP", "us-central1"), ("AZURE", "westeurope")] {
+            post(cloud, region).await.expect(202);
+        }
+        for (cloud, region) in [("AWS", "westeurope"), ("GCP", "nowhere")] {
+            let answer = post(cloud, region).await;
+            assert_eq!(answer.expect_error(422), "/spec/region");
+            assert!(answer.text.contains(&format!("{cloud}/")), "{}", answer.text);
+        }
     }
 
     async fn a_deleted_cluster_takes_its_keys_along_and_frees_its_name(engine: Engine) {

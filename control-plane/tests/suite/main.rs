@@ -10,6 +10,7 @@ mod audit;
 mod authentication;
 mod clusters;
 mod config_stream;
+mod dedicated_clusters;
 mod environments;
 mod fleet;
 mod idempotency;

@@ -1,24 +1,29 @@
 //! `POST /cmk/v2/clusters`.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use axum::extract::State;
 use axum::response::Response;
 use millstream_api::ids::{EnvironmentId, LogicalClusterId};
-use millstream_api::rest::cmk::{Cluster, CreateCluster, CreateClusterSpec};
+use millstream_api::rest::cmk::{Cluster, ClusterKind, CreateCluster, CreateClusterSpec};
 
 use super::{check_name, name_is_taken, render, to_text};
 use crate::app::App;
 use crate::domain::authorization::{Action, Target};
-use crate::domain::placement::{Placement, place};
+use crate::domain::lifecycle::{LogicalEvent, LogicalPhase};
+use crate::domain::placement::Placement;
+use crate::domain::timestamp::Timestamp;
 use crate::domain::{cluster, names};
+use crate::fleet::connected_agents;
+use crate::fleet::placing::{PlaceError, Wanted, place};
 use crate::http::answers::accepted;
 use crate::http::body::JsonBody;
 use crate::http::caller::Caller;
 use crate::http::error::ApiError;
 use crate::http::idempotency::{self, Idempotency};
 use crate::random;
-use crate::store::logical_clusters::{self, LogicalCluster as Row, PROVISIONING};
+use crate::store::logical_clusters::{self, LogicalCluster as Row};
 use crate::store::{
     Transaction, config_log, environments, organizations, physical_clusters, quotas, role_bindings, shard,
 };
@@ -35,13 +40,13 @@ pub async fn handle(
     let spec = &body.value.spec;
     check_spec(spec)?;
     let shape = cluster::shape(&spec.config, spec.availability, spec.deletion_protection)?;
-    cluster::check_offered(shape.kind)?;
     let unknown_environment = || ApiError::not_found().at("/spec/environment/id");
     let environment_id: EnvironmentId = spec.environment.id.parse().map_err(|_| unknown_environment())?;
     let in_environment = Target::Environment(&environment_id);
     caller.authorize(Action::CreateCluster, in_environment).map_err(|error| error.at("/spec/environment/id"))?;
     let organization = caller.scope.organization_id();
 
+    let connected = connected_agents::connected(&app).await;
     let mut transaction = app.database.write().await?;
     organizations::lock(&mut transaction, organization).await?;
     if let Some(id) = idempotency.find(&mut transaction, &caller, &body.bytes).await? {
@@ -65,14 +70,15 @@ pub async fn handle(
         units: i64::from(shape.units),
         observed_units: 0,
         deletion_protection: shape.deletion_protection,
-        phase: PROVISIONING.to_owned(),
+        phase: LogicalPhase::Placing,
+        message: String::new(),
         physical_cluster_id: None,
         kafka_bootstrap_endpoint: String::new(),
         created_at: now.0,
         updated_at: now.0,
     };
     idempotency.remember(&app, &mut transaction, &caller, &body.bytes, row.id.as_str()).await?;
-    choose_physical_cluster(&mut transaction, &mut row).await?;
+    choose_physical_cluster(&mut transaction, &mut row, &connected, now).await?;
     quotas::take(&mut transaction, &caller.scope, row.shares_of_creation(), now).await?;
     let mut revision = 0;
     if let Some(physical_cluster) = &row.physical_cluster_id {
@@ -87,6 +93,9 @@ pub async fn handle(
         app.propagation.committed(physical_cluster, revision);
     }
     app.driver_wake.notify_one();
+    if shape.kind == ClusterKind::Dedicated {
+        app.agents.look_again();
+    }
     let answer = render(&app, organization, &row)?;
     Ok(accepted(&answer.metadata, &answer))
 }
@@ -97,19 +106,43 @@ fn check_spec(spec: &CreateClusterSpec) -> Result<(), ApiError> {
         .map_err(|error| ApiError::bad_request(format!("spec.region {error}")).at("/spec/region"))
 }
 
-async fn choose_physical_cluster(transaction: &mut Transaction, row: &mut Row) -> Result<(), ApiError> {
-    let candidates = physical_clusters::candidates(transaction).await?;
-    match place(&row.cloud, &row.region, &candidates) {
+async fn choose_physical_cluster(
+    transaction: &mut Transaction,
+    row: &mut Row,
+    connected: &BTreeSet<String>,
+    now: Timestamp,
+) -> Result<(), ApiError> {
+    let wanted = Wanted {
+        id: &row.id,
+        is_dedicated: row.kind == ClusterKind::Dedicated.as_str(),
+        units: row.units,
+        cloud: &row.cloud,
+        region: &row.region,
+    };
+    match place(transaction, &wanted, connected, now).await? {
         Placement::On(physical_cluster) => {
             row.kafka_bootstrap_endpoint =
                 physical_clusters::bootstrap_endpoint(transaction, &physical_cluster).await?;
             row.physical_cluster_id = Some(physical_cluster);
+            row.phase = row.phase.after(LogicalEvent::Placed).ok_or_else(ApiError::internal)?;
             Ok(())
         }
-        Placement::Wait => Ok(()),
+        Placement::Wait { reason } => {
+            row.message = reason;
+            Ok(())
+        }
         Placement::NotServed { served } => {
-            let detail = format!("spec.region is not served in spec.cloud: use one of {}", served.join(", "));
+            let detail = format!("spec.region is not served in spec.cloud: use for example {}", served.join(", "));
             Err(ApiError::unprocessable(detail).at("/spec/region"))
+        }
+    }
+}
+
+impl From<PlaceError> for ApiError {
+    fn from(error: PlaceError) -> Self {
+        match error {
+            PlaceError::Store(error) => error.into(),
+            PlaceError::Random(error) => error.into(),
         }
     }
 }

@@ -16,7 +16,7 @@ use crate::http::path::PathId;
 use crate::store::api_keys::{self, ApiKey};
 use crate::store::config_log::{self, Changes};
 use crate::store::role_bindings::{self, Gone};
-use crate::store::{logical_clusters, organizations, quotas, shard};
+use crate::store::{logical_clusters, organizations, physical_clusters, quotas, shard};
 
 /// Deletes a Kafka cluster, its topics, its keys and the role bindings on it.
 #[utoipa::path(delete, path = "/cmk/v2/clusters/{id}", operation_id = "deleteCmkV2Cluster", tag = "Clusters",
@@ -51,15 +51,18 @@ pub async fn handle(
         changes.insert(host, bindings.ids.iter().map(shard::delete_role_binding).collect());
     }
     logical_clusters::delete(&mut transaction, &caller.scope, &id).await?;
+    let now = app.clock.now();
     if let Some(physical_cluster) = row.physical_cluster_id {
+        physical_clusters::delete_dedicated(&mut transaction, &physical_cluster, &id, now).await?;
         let changes = changes.entry(physical_cluster).or_default();
         // Keys first, so that no broker sees a key without its cluster.
         changes.extend(keys.iter().map(|key| shard::delete_api_key(&key.id)));
         changes.push(shard::delete_logical_cluster(&id));
     }
     changes.retain(|_, changes| !changes.is_empty());
-    let announced = config_log::append_all(&mut transaction, changes, app.clock.now()).await?;
+    let announced = config_log::append_all(&mut transaction, changes, now).await?;
     transaction.commit().await?;
+    app.agents.look_again();
     wait::announce(&app, &announced).await;
     Ok(StatusCode::NO_CONTENT)
 }

@@ -27,7 +27,8 @@ fn render(app: &App, organization: OrganizationId, row: &Row) -> Result<Cluster,
     let shape = shape_of(row)?;
     let plan = plan::of(shape.kind).ok_or_else(ApiError::internal)?;
     let observed_units = u32::try_from(row.observed_units).ok();
-    let cku = observed_units.filter(|_| shape.kind == ClusterKind::Dedicated);
+    let cku = observed_units.filter(|units| shape.kind == ClusterKind::Dedicated && *units > 0);
+    let message = Some(row.message.clone()).filter(|message| !message.is_empty());
     let endpoint = Some(row.kafka_bootstrap_endpoint.clone()).filter(|endpoint| !endpoint.is_empty());
     Ok(Cluster {
         api_version: API_VERSION.into(),
@@ -45,7 +46,7 @@ fn render(app: &App, organization: OrganizationId, row: &Row) -> Result<Cluster,
             kafka_bootstrap_endpoint: endpoint,
             http_endpoint: Some(app.public_url.clone()),
         },
-        status: ClusterStatus { phase: from_text(&row.phase)?, cku },
+        status: ClusterStatus { phase: row.phase.public(), cku, message },
     })
 }
 

@@ -7,19 +7,20 @@ use std::sync::Arc;
 use axum::Json;
 use axum::extract::State;
 use millstream_api::ids::{EnvironmentId, LogicalClusterId};
-use millstream_api::rest::cmk::{Cluster, UpdateCluster, UpdateClusterSpec};
+use millstream_api::rest::cmk::{Cluster, ClusterKind, UpdateCluster, UpdateClusterSpec};
 
 use super::{check_name, name_is_taken, render, shape_of};
 use crate::app::{Announced, App};
 use crate::domain::authorization::{Action, Target};
 use crate::domain::cluster::{check_availability, check_unchanged, reshape};
+use crate::domain::lifecycle::LogicalPhase;
 use crate::fleet::wait;
 use crate::http::body::JsonBody;
 use crate::http::caller::Caller;
 use crate::http::error::ApiError;
 use crate::http::parameters::Parameters;
 use crate::http::path::PathId;
-use crate::store::{config_log, logical_clusters, quotas, shard};
+use crate::store::{config_log, logical_clusters, physical_clusters, quotas, shard};
 
 /// Changes a Kafka cluster.
 #[utoipa::path(patch, path = "/cmk/v2/clusters/{id}", operation_id = "updateCmkV2Cluster", tag = "Clusters",
@@ -46,6 +47,10 @@ pub async fn handle(
     check_unchanged("spec.region", &present.region, spec.region.as_ref())?;
     check_availability(present.availability, spec.availability)?;
     let before = shape_of(&row)?;
+    if row.phase == LogicalPhase::Failed && spec.config.is_some() {
+        let detail = "the cluster has failed: delete it and create another";
+        return Err(ApiError::conflict(detail).at("/spec/config"));
+    }
     let observed_units = u32::try_from(row.observed_units).map_err(|_| ApiError::internal())?;
     let config = spec.config.as_ref();
     let after = reshape(before, observed_units, present.availability, config, spec.deletion_protection)?;
@@ -68,11 +73,15 @@ pub async fn handle(
     let mut announced = Announced::new();
     let limits_change = (after.kind, after.units) != (before.kind, before.units);
     if let (Some(physical_cluster), true) = (&row.physical_cluster_id, limits_change) {
+        if after.kind == ClusterKind::Dedicated {
+            physical_clusters::resize(&mut transaction, physical_cluster, &id, row.units).await?;
+        }
         let changes = vec![shard::upsert_logical_cluster(row.config_item(caller.scope.organization_id()))];
         let revision = config_log::append(&mut transaction, physical_cluster, changes, now).await?;
         announced.push((physical_cluster.clone(), revision));
     }
     transaction.commit().await?;
+    app.agents.look_again();
     wait::announce(&app, &announced).await;
     Ok(Json(render(&app, caller.scope.organization_id(), &row)?))
 }
