@@ -10,6 +10,7 @@ mod audit;
 mod authentication;
 mod clusters;
 mod config_stream;
+mod config_stream_random;
 mod dedicated_clusters;
 mod environments;
 mod fleet;
