@@ -13,6 +13,7 @@ use crate::metadata_backup::BackupStatus;
 use crate::metrics::Metrics;
 use crate::partitions::Partitions;
 use crate::producer_ids::ProducerIds;
+use crate::quotas::Quotas;
 use crate::tenants::TenantDirectory;
 
 /// Plain values that do not change while the broker runs.
@@ -36,6 +37,7 @@ pub(crate) struct Broker {
     pub(crate) connections: Arc<ConnectionRegistry>,
     pub(crate) producer_ids: ProducerIds,
     pub(crate) metrics: Arc<Metrics>,
+    pub(crate) quotas: Arc<Quotas>,
     pub(crate) fleet: Arc<FleetStatus>,
     pub(crate) backup: Arc<BackupStatus>,
 }

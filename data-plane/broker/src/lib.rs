@@ -25,6 +25,7 @@ mod object_store;
 mod partition;
 mod partitions;
 mod producer_ids;
+mod quotas;
 mod session;
 pub mod start;
 mod tenants;

@@ -1,46 +1,36 @@
-//! What each tier of logical cluster may use. One table; everything that enforces a limit reads it here.
+//! What one tenant may use, from the plan table.
 
 use millstream_api::ids::LogicalClusterId;
-use millstream_api::{plan, rest::cmk};
+use millstream_api::plan::{self, Limits, Plan};
+use millstream_api::rest::cmk::ClusterKind;
 use millstream_metadata::decide::TenantLimits;
 
-use crate::tenants::{ClusterKind, TenantDirectory};
+use crate::tenants::{LogicalCluster, TenantDirectory};
 
-/// Partitions of a Basic cluster.
-const BASIC_MAX_PARTITIONS: usize = 1_500;
-/// Partitions of a Standard cluster.
-const STANDARD_MAX_PARTITIONS: usize = 2_500;
-/// Partitions of a Dedicated cluster.
-const DEDICATED_MAX_PARTITIONS: usize = 100_000;
-/// Largest message of a Basic or Standard cluster.
-const SHARED_MAX_MESSAGE_BYTES: i64 = 8 * 1024 * 1024;
-/// Largest message of a Dedicated cluster.
-const DEDICATED_MAX_MESSAGE_BYTES: i64 = 20 * 1024 * 1024;
+/// The limits of a cluster; those of the smallest one when it is not known.
+pub(crate) fn of_cluster(cluster: Option<&LogicalCluster>) -> Limits {
+    let smallest = (ClusterKind::Basic, 1);
+    let (kind, units) = cluster.map_or(smallest, |cluster| (cluster.kind, cluster.units));
+    plan_of(kind).limits(units)
+}
 
-/// The limits of one tenant; those of the smallest tier when its tier is not known.
+/// The limits that decisions about topics need.
 pub(crate) fn of_tenant(tenants: &TenantDirectory, tenant: &LogicalClusterId) -> TenantLimits {
-    let kind = tenants.cluster(tenant).map_or(ClusterKind::Basic, |cluster| cluster.kind);
-    match kind {
-        ClusterKind::Basic => {
-            TenantLimits { max_partitions: BASIC_MAX_PARTITIONS, max_message_bytes: SHARED_MAX_MESSAGE_BYTES }
-        }
-        ClusterKind::Standard => {
-            TenantLimits { max_partitions: STANDARD_MAX_PARTITIONS, max_message_bytes: SHARED_MAX_MESSAGE_BYTES }
-        }
-        ClusterKind::Dedicated => {
-            TenantLimits { max_partitions: DEDICATED_MAX_PARTITIONS, max_message_bytes: DEDICATED_MAX_MESSAGE_BYTES }
-        }
+    let cluster = tenants.cluster(tenant);
+    let kind = cluster.as_ref().map_or(ClusterKind::Basic, |cluster| cluster.kind);
+    TenantLimits {
+        max_partitions: usize::try_from(of_cluster(cluster.as_deref()).partitions).unwrap_or(usize::MAX),
+        max_message_bytes: plan_of(kind).max_message_bytes.into(),
     }
 }
 
-/// How many ACLs one tenant may have; none while its tier is not known.
+/// How many ACLs one tenant may have; none while it is not known.
 pub(crate) fn max_acls(tenants: &TenantDirectory, tenant: &LogicalClusterId) -> usize {
     let Some(cluster) = tenants.cluster(tenant) else { return 0 };
-    let kind = match cluster.kind {
-        ClusterKind::Basic => cmk::ClusterKind::Basic,
-        ClusterKind::Standard => cmk::ClusterKind::Standard,
-        ClusterKind::Dedicated => cmk::ClusterKind::Dedicated,
-    };
-    let limit = plan::of(kind).map_or(0, |plan| plan.limits(cluster.units).acls);
-    usize::try_from(limit).unwrap_or(usize::MAX)
+    usize::try_from(of_cluster(Some(&cluster)).acls).unwrap_or(usize::MAX)
+}
+
+/// The plan of a kind that the tenant image holds: only such with a plan get there.
+fn plan_of(kind: ClusterKind) -> &'static Plan {
+    plan::of(kind).or_else(|| plan::of(ClusterKind::Basic)).expect("Basic clusters are in the plan table")
 }

@@ -9,7 +9,10 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
 
 use millstream_api::ids::LogicalClusterId;
+use millstream_api::plan::Limits;
 use millstream_protocol::api_key::ApiKey;
+
+use crate::quotas::tenant::{Rate, TenantQuota};
 
 /// Kafka's API keys end below this.
 const API_SLOTS: usize = 96;
@@ -92,6 +95,25 @@ pub(crate) struct TenantGauges {
     pub(crate) active_connections: u64,
     pub(crate) partitions: u64,
     pub(crate) retained_bytes: u64,
+    pub(crate) quota: Option<QuotaGauges>,
+}
+
+/// What a tenant may use, and how it was held to it.
+#[derive(Clone, Copy)]
+pub(crate) struct QuotaGauges {
+    limits: Limits,
+    throttled_seconds: [f64; Rate::ALL.len()],
+    refused_connections: u64,
+}
+
+impl QuotaGauges {
+    pub(crate) fn of(quota: &TenantQuota) -> Self {
+        Self {
+            limits: quota.limits(),
+            throttled_seconds: Rate::ALL.map(|rate| quota.throttled(rate).as_secs_f64()),
+            refused_connections: quota.refused_connections(),
+        }
+    }
 }
 
 impl Default for Metrics {
@@ -156,6 +178,7 @@ impl Metrics {
                 page.tenant_value(name, id, gauge(tenant));
             }
         }
+        page.quotas(&gauges.tenants);
         let failed = self.failed_authentications.load(Ordering::Relaxed);
         page.family("failed_authentications_total", "Logins with a wrong key or secret.", "counter");
         page.line("failed_authentications_total", "", failed as f64);
@@ -197,6 +220,40 @@ impl Page {
         }
     }
 
+    fn quotas(&mut self, tenants: &BTreeMap<LogicalClusterId, TenantGauges>) {
+        let quotas: Vec<_> = tenants.iter().filter_map(|(id, gauges)| Some((id, gauges.quota?))).collect();
+        self.family("limit", "What the tenant may use.", "gauge");
+        for (id, quota) in &quotas {
+            let limits = &quota.limits;
+            for (name, limit) in [
+                ("ingress_bytes_per_second", Some(limits.ingress_bytes_per_second)),
+                ("egress_bytes_per_second", Some(limits.egress_bytes_per_second)),
+                ("requests_per_second", Some(limits.requests_per_second)),
+                ("connections", Some(limits.connections)),
+                ("new_connections_per_second", Some(limits.new_connections_per_second)),
+                ("partitions", Some(limits.partitions)),
+                ("storage_bytes", limits.storage_bytes),
+            ] {
+                let Some(limit) = limit else { continue };
+                self.append(format_args!("millstream_limit{{logical_cluster=\"{id}\",limit=\"{name}\"}} {limit}\n"));
+            }
+        }
+        self.family("throttle_seconds_total", "Time that connections were made to wait for a rate.", "counter");
+        for (id, quota) in &quotas {
+            for (rate, seconds) in Rate::ALL.into_iter().zip(quota.throttled_seconds) {
+                let rate = rate.name();
+                self.append(format_args!(
+                    "millstream_throttle_seconds_total{{logical_cluster=\"{id}\",rate=\"{rate}\"}} {seconds}\n"
+                ));
+            }
+        }
+        let help = "Connections that were not let in because of their number or rate.";
+        self.family("refused_connections_total", help, "counter");
+        for (id, quota) in &quotas {
+            self.tenant_value("refused_connections_total", id, quota.refused_connections);
+        }
+    }
+
     fn append(&mut self, text: std::fmt::Arguments<'_>) {
         self.0.write_fmt(text).expect("writing to a String cannot fail");
     }
@@ -220,7 +277,10 @@ mod tests {
         metrics.tenant(&lkc("lkc-a")).count_fetched(7);
         metrics.count_failed_authentication();
         let mut gauges = Gauges::default();
-        gauges.tenants.insert(lkc("lkc-b"), TenantGauges { active_connections: 1, partitions: 2, retained_bytes: 3 });
+        gauges.tenants.insert(
+            lkc("lkc-b"),
+            TenantGauges { active_connections: 1, partitions: 2, retained_bytes: 3, quota: None },
+        );
         gauges.process.push(("ready", "Whether it is.", 1.0));
         let page = metrics.render(&gauges);
         for line in [

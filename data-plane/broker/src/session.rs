@@ -3,8 +3,10 @@
 //! Promises: until a key was verified only ApiVersions, SaslHandshake and SaslAuthenticate are answered; the
 //! tenant never changes on a connection; a wrong key and an unknown key look alike. Never logs a secret.
 
+use std::borrow::Cow;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
+use std::time::Duration;
 
 use millstream_protocol::error_code::ErrorCode;
 
@@ -13,6 +15,8 @@ use crate::authorizer::{LiveGrants, Who};
 use crate::broker::Broker;
 use crate::connections::Admission;
 use crate::metrics::TenantMetrics;
+use crate::quotas::connection::{ConnectionQuota, NotAdmitted};
+use crate::quotas::tenant::ConnectionPlace;
 use crate::tenants::Credential;
 
 /// The only SASL mechanism: API keys.
@@ -46,6 +50,10 @@ pub(crate) struct Authenticated {
     /// The counters of the tenant.
     pub(crate) metrics: Arc<TenantMetrics>,
     rights: LiveGrants,
+    /// What its requests are charged to.
+    pub(crate) quota: ConnectionQuota,
+    /// Its place among the connections of the tenant.
+    place: ConnectionPlace,
 }
 
 impl Authenticated {
@@ -55,11 +63,33 @@ impl Authenticated {
     }
 }
 
+/// Why a login failed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum LoginFailed {
+    /// The client is told.
+    Refused(LoginRefused),
+    /// Too many logins are in front of this one. The connection closes without an answer, which clients take for a
+    /// reason to try again later; an answer they would take for a wrong key.
+    NotNow,
+}
+
 /// A refused login: Kafka's code and a text for the client.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct LoginRefused {
     pub(crate) code: ErrorCode,
-    pub(crate) message: &'static str,
+    pub(crate) message: Cow<'static, str>,
+}
+
+impl LoginRefused {
+    const fn new(code: ErrorCode, message: &'static str) -> Self {
+        Self { code, message: Cow::Borrowed(message) }
+    }
+}
+
+impl From<LoginRefused> for LoginFailed {
+    fn from(refused: LoginRefused) -> Self {
+        Self::Refused(refused)
+    }
 }
 
 impl Session {
@@ -86,6 +116,14 @@ impl Session {
         }
     }
 
+    /// What the connection is charged to, once it is authenticated.
+    pub(crate) fn quota(&mut self) -> Option<&mut ConnectionQuota> {
+        match &mut self.state {
+            State::Authenticated(authenticated) => Some(&mut authenticated.quota),
+            _ => None,
+        }
+    }
+
     /// Whether the next frame is a bare SASL token instead of a Kafka request.
     pub(crate) fn expects_raw_token(&self) -> bool {
         matches!(self.state, State::HandshakenRaw)
@@ -95,7 +133,7 @@ impl Session {
     /// identity until the new token was verified.
     pub(crate) fn handshake(&mut self, mechanism: &str, version: i16) -> Result<(), LoginRefused> {
         if mechanism != MECHANISM {
-            return Err(LoginRefused { code: ErrorCode::UnsupportedSaslMechanism, message: "use mechanism PLAIN" });
+            return Err(LoginRefused::new(ErrorCode::UnsupportedSaslMechanism, "use mechanism PLAIN"));
         }
         if !self.is_authenticated() {
             self.state = if version == 0 { State::HandshakenRaw } else { State::Handshaken };
@@ -103,32 +141,31 @@ impl Session {
         Ok(())
     }
 
-    /// Verifies a SASL PLAIN token (RFC 4616): `[authorization id] NUL key id NUL secret`.
-    pub(crate) fn authenticate(&mut self, token: &[u8]) -> Result<(), LoginRefused> {
+    /// Verifies a SASL PLAIN token (RFC 4616): `[authorization id] NUL key id NUL secret`. Answers how long the
+    /// connection must wait because of its tenant's connection rate.
+    pub(crate) fn authenticate(&mut self, token: &[u8]) -> Result<Duration, LoginFailed> {
         if matches!(self.state, State::New) {
-            return Err(LoginRefused {
-                code: ErrorCode::IllegalSaslState,
-                message: "SaslAuthenticate needs a SaslHandshake before it",
-            });
+            let message = "SaslAuthenticate needs a SaslHandshake before it";
+            return Err(LoginRefused::new(ErrorCode::IllegalSaslState, message).into());
         }
         let (key_id, secret) = parse_plain_token(token).ok_or(REFUSED)?;
         let Some(credential) = self.broker.tenants.authenticate(key_id, secret) else {
             self.broker.metrics.count_failed_authentication();
-            return Err(REFUSED);
+            return Err(REFUSED.into());
         };
         if let State::Authenticated(current) = &self.state
-            && current.credential.principal != credential.principal
+            && (&current.credential.principal, &current.credential.tenant)
+                != (&credential.principal, &credential.tenant)
         {
-            return Err(LoginRefused {
-                code: ErrorCode::SaslAuthenticationFailed,
-                message: "re-authentication must keep the principal of the connection",
-            });
+            let message = "re-authentication must keep the principal and the cluster of the connection";
+            return Err(LoginRefused::new(ErrorCode::SaslAuthenticationFailed, message).into());
         }
         self.admission.authenticate(Arc::clone(&credential));
         // The key may have been revoked after it was verified and before the connection was registered under it.
         if !self.broker.tenants.is_current(&credential) {
-            return Err(REFUSED);
+            return Err(REFUSED.into());
         }
+        let (quota, place, wait) = self.take_place(&credential)?;
         let metrics = self.broker.metrics.tenant(&credential.tenant);
         metrics.count_authentication();
         let who = Who {
@@ -137,16 +174,37 @@ impl Session {
             host: Some(self.client_host()),
         };
         let rights = self.broker.authorizer.follow(who);
-        self.state = State::Authenticated(Authenticated { credential, metrics, rights });
-        Ok(())
+        self.state = State::Authenticated(Authenticated { credential, metrics, rights, quota, place });
+        Ok(wait)
+    }
+
+    /// A place among the tenant's connections; a connection that has one keeps it.
+    fn take_place(
+        &mut self,
+        credential: &Credential,
+    ) -> Result<(ConnectionQuota, ConnectionPlace, Duration), LoginFailed> {
+        let state = std::mem::replace(&mut self.state, State::Handshaken);
+        if let State::Authenticated(Authenticated { quota, place, .. }) = state {
+            return Ok((quota, place, Duration::ZERO));
+        }
+        let quota = self.broker.quotas.connection(&credential.tenant, &credential.principal);
+        match quota.admit() {
+            Ok((place, wait)) => Ok((quota, place, wait)),
+            Err(NotAdmitted::TooMany { limit }) => {
+                let message = format!("this cluster has as many connections as its type and size allow: {limit}");
+                let code = ErrorCode::SaslAuthenticationFailed;
+                Err(LoginRefused { code, message: message.into() }.into())
+            }
+            Err(NotAdmitted::TooFast) => Err(LoginFailed::NotNow),
+        }
     }
 }
 
 /// The same answer for a key that does not exist and for a wrong secret.
-const REFUSED: LoginRefused = LoginRefused {
-    code: ErrorCode::SaslAuthenticationFailed,
-    message: "authentication failed: the API key or its secret is not valid for any cluster here",
-};
+const REFUSED: LoginRefused = LoginRefused::new(
+    ErrorCode::SaslAuthenticationFailed,
+    "authentication failed: the API key or its secret is not valid for any cluster here",
+);
 
 fn parse_plain_token(token: &[u8]) -> Option<(&str, &str)> {
     if token.len() > MAX_TOKEN_BYTES {

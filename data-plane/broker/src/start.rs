@@ -32,6 +32,7 @@ use crate::network::listener;
 use crate::object_store::ObjectStore;
 use crate::partitions::Partitions;
 use crate::producer_ids::ProducerIds;
+use crate::quotas::Quotas;
 use crate::tenants::TenantDirectory;
 use crate::topics;
 
@@ -120,6 +121,7 @@ pub async fn start(config: BrokerConfig) -> Result<RunningBroker, StartError> {
         settings,
         metadata,
         groups,
+        quotas: Arc::new(Quotas::new(Arc::clone(&tenants))),
         tenants,
         connections: Arc::new(ConnectionRegistry::default()),
         metrics: Arc::new(Metrics::default()),

@@ -4,6 +4,7 @@
 //! was persisted is there after a restart; a revoked key is refused from the moment the change is applied.
 //! Never dials anything, never logs a secret, never concludes from absence that a tenant's data may go.
 
+pub(crate) mod client_quotas;
 pub(crate) mod image;
 pub(crate) mod role_bindings;
 
@@ -15,8 +16,10 @@ use aws_lc_rs::constant_time::verify_slices_are_equal;
 use aws_lc_rs::hmac;
 use millstream_api::fleet::{ConfigItem, Delta, SnapshotBegin};
 use millstream_api::ids::{ApiKeyId, EnvironmentId, LogicalClusterId, OrganizationId, Principal};
+use millstream_api::rest::cmk::ClusterKind;
 
 use crate::fleet::image_file::{ImageFile, JournalRecord, OpenError};
+use crate::tenants::client_quotas::ClientQuotas;
 use crate::tenants::image::{Changes, DeltaError, Image, Position, SnapshotError};
 use crate::tenants::role_bindings::RoleBinding;
 
@@ -38,17 +41,6 @@ pub(crate) struct Credential {
     pub(crate) api_key: ApiKeyId,
 }
 
-/// The tier of a logical cluster.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum ClusterKind {
-    /// Shares brokers; the smallest tier.
-    Basic,
-    /// Shares brokers.
-    Standard,
-    /// Has a physical cluster of its own.
-    Dedicated,
-}
-
 /// A logical cluster that this broker serves.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct LogicalCluster {
@@ -58,7 +50,7 @@ pub(crate) struct LogicalCluster {
     pub(crate) organization: OrganizationId,
     /// The environment it is in.
     pub(crate) environment: EnvironmentId,
-    /// Its tier.
+    /// Its kind, which has a plan.
     pub(crate) kind: ClusterKind,
     /// CKUs, or the most eCKUs; 0 for as many as the plan allows.
     pub(crate) units: u32,
@@ -141,6 +133,11 @@ impl TenantDirectory {
     ) -> (Option<Arc<LogicalCluster>>, Option<Arc<Vec<RoleBinding>>>) {
         let image = self.image.read().unwrap_or_else(PoisonError::into_inner);
         (image.clusters().get(tenant).cloned(), image.role_bindings_of(principal))
+    }
+
+    /// The client quotas of a tenant.
+    pub(crate) fn client_quotas(&self, tenant: &LogicalClusterId) -> Arc<ClientQuotas> {
+        self.image.read().unwrap_or_else(PoisonError::into_inner).client_quotas_of(tenant)
     }
 
     /// Epoch and revision of the image; zeros when there is none.
@@ -235,3 +232,6 @@ impl Writer {
 
 #[cfg(test)]
 mod tests;
+
+#[cfg(test)]
+mod client_quota_tests;

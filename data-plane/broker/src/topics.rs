@@ -5,6 +5,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 use millstream_api::ids::LogicalClusterId;
 use millstream_metadata::decide::{
@@ -20,6 +21,7 @@ use uuid::Uuid;
 
 use crate::broker::Broker;
 use crate::limits;
+use crate::quotas::partition_changes::Charge;
 
 /// Topics that are deleted with one metadata write when a tenant goes away.
 const DELETE_BATCH: usize = 500;
@@ -30,6 +32,14 @@ pub(crate) enum AdminError {
     /// It is refused.
     #[error(transparent)]
     Refused(#[from] TopicError),
+    /// The tenant's partitions change too often.
+    #[error(
+        "the partitions of this cluster change too often: as many were created and deleted in the last five minutes as its type and size allow, try again later"
+    )]
+    TooFast {
+        /// When.
+        retry_after: Duration,
+    },
     /// It could not be written now.
     #[error("the cluster metadata cannot be changed at the moment, try again")]
     Unavailable(#[source] ProposeError),
@@ -51,6 +61,7 @@ impl AdminError {
             Self::Refused(refused) => {
                 ErrorCode::from_code(refused.kafka_error_code()).unwrap_or(ErrorCode::UnknownServerError)
             }
+            Self::TooFast { .. } => ErrorCode::ThrottlingQuotaExceeded,
             Self::Unavailable(_) => ErrorCode::CoordinatorNotAvailable,
         }
     }
@@ -76,6 +87,8 @@ pub(crate) async fn create(
 ) -> Result<CreatedTopic, AdminError> {
     let default_count = topic.partition_count == -1 && topic.assignments.is_empty();
     let partition_count = if default_count { broker.settings.default_partitions } else { topic.partition_count };
+    let added = partition_count.max(i32::try_from(topic.assignments.len()).unwrap_or(i32::MAX));
+    let charge = charge(broker, tenant, added, topic.mode)?;
     let request = CreateTopicRequest {
         topic_id: Uuid::new_v4(),
         name: topic.name,
@@ -88,6 +101,7 @@ pub(crate) async fn create(
     };
     let owner = tenant.clone();
     let created = decide(broker, move |image| decide::create_topic(image, &owner, &request)).await?;
+    charge.keep();
     if topic.mode == Mode::Apply {
         info!(tenant = %tenant, topic.id = %created.topic_id, "created a topic");
     }
@@ -101,7 +115,9 @@ pub(crate) async fn delete(
     selector: TopicSelector,
 ) -> Result<DeletedTopic, AdminError> {
     let owner = tenant.clone();
+    let charge = charge(broker, tenant, partitions_of(broker, tenant, &selector), Mode::Apply)?;
     let deleted = decide(broker, move |image| decide::delete_topic(image, &owner, &selector)).await?;
+    charge.keep();
     broker.groups.on_topic_deleted(tenant, deleted.name.as_str()).await;
     info!(tenant = %tenant, topic.id = %deleted.topic_id, "deleted a topic");
     Ok(deleted)
@@ -119,7 +135,30 @@ pub(crate) async fn add_partitions(
     let limits = limits::of_tenant(&broker.tenants, tenant);
     let request = CreatePartitionsRequest { name, partition_count, assignments, limits, mode };
     let owner = tenant.clone();
-    decide(broker, move |image| decide::create_partitions(image, &owner, &request)).await
+    let existing = partitions_of(broker, tenant, &TopicSelector::Name(request.name.clone()));
+    let charge = charge(broker, tenant, partition_count.saturating_sub(existing), mode)?;
+    let added = decide(broker, move |image| decide::create_partitions(image, &owner, &request)).await?;
+    charge.keep();
+    Ok(added)
+}
+
+/// Charges partitions that are about to be created or deleted. Nothing is charged for asking.
+fn charge(broker: &Broker, tenant: &LogicalClusterId, partitions: i32, mode: Mode) -> Result<Charge, AdminError> {
+    let partitions = if mode == Mode::Apply { u64::try_from(partitions).unwrap_or(0) } else { 0 };
+    let quota = broker.quotas.tenant(tenant);
+    quota
+        .partition_changes
+        .charge(quota.clock.now(), partitions)
+        .map_err(|retry_after| AdminError::TooFast { retry_after })
+}
+
+fn partitions_of(broker: &Broker, tenant: &LogicalClusterId, selector: &TopicSelector) -> i32 {
+    let image = broker.metadata.image();
+    let topic = image.tenant(tenant).and_then(|tenant| match selector {
+        TopicSelector::Name(name) => tenant.topic_by_name(name),
+        TopicSelector::Id(id) => tenant.topic_by_id(*id),
+    });
+    topic.map_or(0, |topic| i32::try_from(topic.partitions.len()).unwrap_or(i32::MAX))
 }
 
 /// Changes some configs of a topic.

@@ -19,8 +19,9 @@ use millstream_protocol::records::Records;
 use tokio::time::Instant;
 use tracing::error;
 
-use super::{Answer, RequestContext, RequestError, encode, fill_gaps};
+use super::{Answer, Answered, RequestContext, RequestError, encode, fill_gaps};
 use crate::partition::{FetchWaiter, Isolation, Partition};
+use crate::quotas::connection::to_throttle_time_ms;
 
 /// The largest response, as Confluent Cloud's 55 MB.
 const MAX_RESPONSE_BYTES: usize = 55 * 1024 * 1024;
@@ -33,20 +34,22 @@ pub(super) async fn answer(
     ctx: &RequestContext<'_>,
     mut reader: Reader<'_>,
     correlation_id: i32,
-) -> Result<Answer, RequestError> {
+) -> Result<Answered, RequestError> {
     let api = ApiKey::Fetch;
     let version = ctx.api_version;
     let request = FetchRequest::decode(&mut reader, version)
         .map_err(|source| RequestError::Decode { api: api.name(), source })?;
-    let read = if request.session_epoch > 0 || request.session_id != 0 && request.session_epoch == 0 {
+    let mut read = if request.session_epoch > 0 || request.session_id != 0 && request.session_epoch == 0 {
         // We never hand out a session, so nobody can continue one.
         Read::failed(ErrorCode::FetchSessionIdNotFound)
     } else {
         read_when_enough(ctx, &request).await
     };
     ctx.authenticated.metrics.count_fetched(read.bytes);
+    let wait = ctx.request_wait.max(ctx.authenticated.quota.charge_egress(read.bytes));
+    read.response.throttle_time_ms = to_throttle_time_ms(wait);
     let pieces = encode(api, version, correlation_id, |writer| read.response.encode(writer, version))?;
-    Ok(Answer::Pieces(fill_gaps(pieces, read.slices)))
+    Ok(Answered { answer: Answer::Pieces(fill_gaps(pieces, read.slices)), wait })
 }
 
 /// One pass over the requested partitions.
@@ -129,7 +132,8 @@ fn topic_id(ctx: &RequestContext<'_>, topic: &FetchTopic<'_>) -> Option<uuid::Uu
 
 fn read<'a>(ctx: &RequestContext<'_>, request: &FetchRequest<'a>) -> Read<'a> {
     let isolation = if request.isolation_level == 1 { Isolation::ReadCommitted } else { Isolation::ReadUncommitted };
-    let max_bytes = usize::try_from(request.max_bytes).unwrap_or(0).min(MAX_RESPONSE_BYTES);
+    let max_response_bytes = MAX_RESPONSE_BYTES.min(ctx.authenticated.quota.max_fetch_bytes());
+    let max_bytes = usize::try_from(request.max_bytes).unwrap_or(0).min(max_response_bytes);
     let unknown_topic = if ctx.api_version >= FIRST_TOPIC_ID_VERSION {
         ErrorCode::UnknownTopicId
     } else {

@@ -5,6 +5,7 @@
 
 use std::net::IpAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use millstream_api::role::{KafkaResource, Operation};
 use millstream_log::Slice;
@@ -17,6 +18,7 @@ use millstream_protocol::writer::{OutputPiece, Writer};
 
 use crate::broker::Broker;
 use crate::network::output::Piece;
+use crate::quotas::connection::to_throttle_time_ms;
 use crate::session::{Authenticated, Session};
 
 pub(crate) mod alter_configs;
@@ -61,6 +63,10 @@ pub(crate) struct RequestContext<'a> {
     pub(crate) client_id: &'a str,
     pub(crate) client_host: IpAddr,
     pub(crate) api_version: i16,
+    /// The whole request, without its length.
+    pub(crate) request_bytes: usize,
+    /// How long the connection waits after this request because of the number of its tenant's requests.
+    pub(crate) request_wait: Duration,
 }
 
 #[allow(dead_code, reason = "the handlers that ask follow one by one")]
@@ -84,6 +90,18 @@ pub(crate) enum Answer {
     LastPieces(Vec<Piece>),
     /// No response at all (Produce with acks=0).
     Nothing,
+}
+
+/// An answer, and how long the connection is not read after it: the response says so too where it can.
+pub(crate) struct Answered {
+    pub(crate) answer: Answer,
+    pub(crate) wait: Duration,
+}
+
+impl From<Answer> for Answered {
+    fn from(answer: Answer) -> Self {
+        Self { answer, wait: Duration::ZERO }
+    }
 }
 
 /// Why a frame cannot be answered; the connection closes, as Kafka does.
@@ -125,8 +143,18 @@ pub(crate) fn is_quick(frame: &[u8]) -> bool {
     frame.first_chunk() == Some(&ApiKey::Produce.key().to_be_bytes())
 }
 
+/// How long the connection waits before the frame is answered, because of what others of its tenant owe.
+pub(crate) fn inherited_wait(session: &mut Session, frame: &[u8]) -> Duration {
+    let Some(quota) = session.quota() else { return Duration::ZERO };
+    frame::peek_api_key(frame).map_or(Duration::ZERO, |api| quota.inherit_debt(api))
+}
+
 /// Answers one frame.
-pub(crate) async fn answer(broker: &Arc<Broker>, session: &mut Session, frame: &[u8]) -> Result<Answer, RequestError> {
+pub(crate) async fn answer(
+    broker: &Arc<Broker>,
+    session: &mut Session,
+    frame: &[u8],
+) -> Result<Answered, RequestError> {
     if session.expects_raw_token() {
         return Ok(sasl_authenticate::answer_raw(session, frame));
     }
@@ -134,11 +162,11 @@ pub(crate) async fn answer(broker: &Arc<Broker>, session: &mut Session, frame: &
     let (api, version, correlation_id, reader) =
         (request.api_key, request.version, request.correlation_id, request.body);
     if api == ApiKey::ApiVersions {
-        return api_versions::answer(reader, version, correlation_id);
+        return api_versions::answer(reader, version, correlation_id).map(Answered::from);
     }
     check_version(api, version)?;
     if api == ApiKey::SaslHandshake {
-        return sasl_handshake::answer(session, reader, version, correlation_id);
+        return sasl_handshake::answer(session, reader, version, correlation_id).map(Answered::from);
     }
     if api == ApiKey::SaslAuthenticate {
         return sasl_authenticate::answer(session, reader, version, correlation_id);
@@ -154,6 +182,8 @@ pub(crate) async fn answer(broker: &Arc<Broker>, session: &mut Session, frame: &
         client_id: cut(request.client_id.unwrap_or(""), MAX_CLIENT_ID_BYTES),
         client_host,
         api_version: version,
+        request_bytes: frame.len(),
+        request_wait: authenticated.quota.charge_request(),
     };
     dispatch(&ctx, api, reader, correlation_id).await
 }
@@ -165,8 +195,11 @@ macro_rules! respond {
         let version = $ctx.api_version;
         let request = millstream_protocol::messages::$file::$request::decode(&mut $reader, version)
             .map_err(|source| RequestError::Decode { api: $api.name(), source })?;
-        let response = Box::pin($module::handle($ctx, request)).await;
-        plain($api, version, $correlation_id, |writer| response.encode(writer, version))
+        let mut response = Box::pin($module::handle($ctx, request)).await;
+        let wait = $ctx.request_wait;
+        response.throttle_time_ms = response.throttle_time_ms.max(to_throttle_time_ms(wait));
+        let answer = plain($api, version, $correlation_id, |writer| response.encode(writer, version))?;
+        Ok(Answered { answer, wait })
     }};
 }
 
@@ -175,7 +208,7 @@ async fn dispatch(
     api: ApiKey,
     mut reader: Reader<'_>,
     correlation_id: i32,
-) -> Result<Answer, RequestError> {
+) -> Result<Answered, RequestError> {
     match api {
         ApiKey::Produce => produce::answer(ctx, reader, correlation_id),
         ApiKey::Fetch => fetch::answer(ctx, reader, correlation_id).await,

@@ -19,9 +19,10 @@ use millstream_protocol::record_batch::{self, BatchError, ProduceLimits};
 use millstream_protocol::records::Records;
 use tracing::error;
 
-use super::{Answer, RequestContext, RequestError, plain};
+use super::{Answer, Answered, RequestContext, RequestError, plain};
 use crate::clock::now_ms;
 use crate::partition::Partition;
+use crate::quotas::connection::to_throttle_time_ms;
 
 /// First version of Produce that carries record batches of format 2.
 const FIRST_SERVED_VERSION: i16 = 3;
@@ -30,7 +31,7 @@ pub(super) fn answer(
     ctx: &RequestContext<'_>,
     mut reader: Reader<'_>,
     correlation_id: i32,
-) -> Result<Answer, RequestError> {
+) -> Result<Answered, RequestError> {
     let api = ApiKey::Produce;
     let version = ctx.api_version;
     // Versions 0 to 2 are advertised only because old librdkafka otherwise does not compress (KAFKA-18659).
@@ -39,11 +40,14 @@ pub(super) fn answer(
     }
     let request = ProduceRequest::decode(&mut reader, version)
         .map_err(|source| RequestError::Decode { api: api.name(), source })?;
-    let response = handle(ctx, &request);
+    let mut response = handle(ctx, &request);
+    let wait = ctx.request_wait.max(ctx.authenticated.quota.charge_ingress(ctx.request_bytes));
     if request.acks == 0 {
-        return Ok(Answer::Nothing);
+        return Ok(Answered { answer: Answer::Nothing, wait });
     }
-    plain(api, version, correlation_id, |writer| response.encode(writer, version))
+    response.throttle_time_ms = to_throttle_time_ms(wait);
+    let answer = plain(api, version, correlation_id, |writer| response.encode(writer, version))?;
+    Ok(Answered { answer, wait })
 }
 
 fn handle<'a>(ctx: &RequestContext<'_>, request: &ProduceRequest<'a>) -> ProduceResponse<'a> {

@@ -10,9 +10,9 @@ use millstream_protocol::messages::sasl_authenticate_request::SaslAuthenticateRe
 use millstream_protocol::messages::sasl_authenticate_response::SaslAuthenticateResponse;
 use millstream_protocol::reader::Reader;
 
-use super::{Answer, RequestError, encode, fill_gaps};
+use super::{Answer, Answered, RequestError, encode, fill_gaps};
 use crate::network::output::Piece;
-use crate::session::Session;
+use crate::session::{LoginFailed, Session};
 
 /// The length prefix of an empty frame.
 const EMPTY_FRAME: [u8; 4] = [0; 4];
@@ -22,27 +22,31 @@ pub(super) fn answer(
     mut reader: Reader<'_>,
     version: i16,
     correlation_id: i32,
-) -> Result<Answer, RequestError> {
+) -> Result<Answered, RequestError> {
     let api = ApiKey::SaslAuthenticate;
     let request = SaslAuthenticateRequest::decode(&mut reader, version)
         .map_err(|source| RequestError::Decode { api: api.name(), source })?;
     let outcome = session.authenticate(&request.auth_bytes);
     let response = match &outcome {
-        Ok(()) => SaslAuthenticateResponse { error_code: ErrorCode::None.code(), ..Default::default() },
-        Err(refused) => SaslAuthenticateResponse {
+        Ok(_) => SaslAuthenticateResponse { error_code: ErrorCode::None.code(), ..Default::default() },
+        Err(LoginFailed::Refused(refused)) => SaslAuthenticateResponse {
             error_code: refused.code.code(),
-            error_message: Some(refused.message.into()),
+            error_message: Some(refused.message.as_ref().into()),
             ..Default::default()
         },
+        Err(LoginFailed::NotNow) => return Ok(Answer::LastPieces(Vec::new()).into()),
     };
     let pieces = encode(api, version, correlation_id, |writer| response.encode(writer, version))?;
     let pieces = fill_gaps(pieces, Vec::new());
-    Ok(if outcome.is_ok() { Answer::Pieces(pieces) } else { Answer::LastPieces(pieces) })
+    Ok(match outcome {
+        Ok(wait) => Answered { answer: Answer::Pieces(pieces), wait },
+        Err(_) => Answer::LastPieces(pieces).into(),
+    })
 }
 
-pub(super) fn answer_raw(session: &mut Session, token: &[u8]) -> Answer {
+pub(super) fn answer_raw(session: &mut Session, token: &[u8]) -> Answered {
     match session.authenticate(token) {
-        Ok(()) => Answer::Pieces(vec![Piece::Bytes(Bytes::from_static(&EMPTY_FRAME))]),
-        Err(_) => Answer::LastPieces(Vec::new()),
+        Ok(wait) => Answered { answer: Answer::Pieces(vec![Piece::Bytes(Bytes::from_static(&EMPTY_FRAME))]), wait },
+        Err(_) => Answer::LastPieces(Vec::new()).into(),
     }
 }

@@ -8,7 +8,7 @@ use millstream_metadata::image::MetadataImage;
 use millstream_metadata::records::MetadataRecord;
 
 use super::*;
-use crate::tenants::ClusterKind;
+use millstream_api::rest::cmk::ClusterKind;
 
 const ORGANIZATION: &str = "00000000-0000-7000-8000-000000000001";
 const OTHER_ORGANIZATION: &str = "00000000-0000-7000-8000-000000000002";

@@ -26,6 +26,7 @@ use crate::broker::Broker;
 use crate::clock::now_ms;
 use crate::config::FleetEndpoint;
 use crate::connections::ConnectionRegistry;
+use crate::quotas::Quotas;
 use crate::tenants::TenantDirectory;
 use crate::tenants::image::{Changes, MAX_ITEMS, Position};
 
@@ -75,6 +76,7 @@ pub(crate) struct ConfigStream {
     pub(crate) identity: BrokerIdentity,
     pub(crate) tenants: Arc<TenantDirectory>,
     pub(crate) connections: Arc<ConnectionRegistry>,
+    pub(crate) quotas: Arc<Quotas>,
     pub(crate) status: Arc<FleetStatus>,
 }
 
@@ -85,6 +87,7 @@ pub(crate) async fn run(broker: Arc<Broker>, endpoint: FleetEndpoint, shutdown: 
         identity: BrokerIdentity::of(&broker),
         tenants: Arc::clone(&broker.tenants),
         connections: Arc::clone(&broker.connections),
+        quotas: Arc::clone(&broker.quotas),
         status: Arc::clone(&broker.fleet),
     };
     stream.run(shutdown).await;
@@ -123,12 +126,13 @@ impl ConfigStream {
         }
     }
 
-    /// Acts on what a change took away. Before anything is written: a revocation must not wait for a disk.
+    /// Acts on what a change took away or limits. Before anything is written: a revocation must not wait for a disk.
     fn act_on(&self, changes: &Changes) {
         let takes_away = !changes.revoked_keys.is_empty() || !changes.removed_clusters.is_empty();
         if takes_away {
             self.connections.close_where(|credential| !self.tenants.is_current(credential));
         }
+        self.quotas.refresh(&changes.relimited_clusters);
         if !changes.deleted_clusters.is_empty() {
             self.status.deletions.notify_one();
         }

@@ -39,6 +39,7 @@ impl Fixture {
             identity,
             tenants: Arc::clone(&tenants),
             connections: Arc::clone(&connections),
+            quotas: Arc::new(Quotas::new(Arc::clone(&tenants))),
             status: Arc::clone(&status),
         };
         let shutdown = CancellationToken::new();

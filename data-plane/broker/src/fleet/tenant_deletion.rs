@@ -40,6 +40,7 @@ async fn delete_pending(broker: &Arc<Broker>, shutdown: &CancellationToken) -> b
             continue;
         }
         broker.metrics.forget(&tenant);
+        broker.quotas.forget(&tenant);
         broker.tenants.deletion_done(&tenant);
         let tenants = Arc::clone(&broker.tenants);
         let persisted = tokio::task::spawn_blocking(move || tenants.persist()).await;

@@ -1,5 +1,7 @@
 //! Errors of kafka/v3: `{"error_code": …, "message": …}` with Confluent's codes.
 
+use std::time::Duration;
+
 use axum::Json;
 use axum::response::{IntoResponse, Response};
 use http::{HeaderValue, StatusCode, header};
@@ -25,6 +27,8 @@ pub(super) struct RestError {
     pub(super) status: StatusCode,
     pub(super) error_code: u32,
     pub(super) message: String,
+    /// When to come again.
+    pub(super) retry_after: Option<Duration>,
 }
 
 #[derive(Serialize)]
@@ -36,7 +40,7 @@ struct Body<'a> {
 impl RestError {
     /// An error whose code is its status.
     pub(super) fn plain(status: StatusCode, message: impl Into<String>) -> Self {
-        Self { status, error_code: status.as_u16().into(), message: message.into() }
+        Self { status, error_code: status.as_u16().into(), message: message.into(), retry_after: None }
     }
 
     /// The request cannot be understood.
@@ -46,7 +50,12 @@ impl RestError {
 
     /// The request is understood and refused.
     pub(super) fn invalid(message: impl Into<String>) -> Self {
-        Self { status: StatusCode::BAD_REQUEST, error_code: INVALID_REQUEST, message: message.into() }
+        Self {
+            status: StatusCode::BAD_REQUEST,
+            error_code: INVALID_REQUEST,
+            message: message.into(),
+            retry_after: None,
+        }
     }
 
     /// No key, a key that does not exist, or a wrong secret.
@@ -55,12 +64,13 @@ impl RestError {
             status: StatusCode::UNAUTHORIZED,
             error_code: AUTHENTICATION_FAILED,
             message: "Authentication failed".to_owned(),
+            retry_after: None,
         }
     }
 
     /// The owner of the key may not do this.
     pub(super) fn not_authorized(message: impl Into<String>) -> Self {
-        Self { status: StatusCode::FORBIDDEN, error_code: NOT_AUTHORIZED, message: message.into() }
+        Self { status: StatusCode::FORBIDDEN, error_code: NOT_AUTHORIZED, message: message.into(), retry_after: None }
     }
 
     /// A cluster that does not exist, or is another tenant's.
@@ -75,6 +85,7 @@ impl RestError {
             status: StatusCode::NOT_FOUND,
             error_code: UNKNOWN_TOPIC_OR_PARTITION,
             message: "This server does not host this topic-partition.".to_owned(),
+            retry_after: None,
         }
     }
 
@@ -83,9 +94,20 @@ impl RestError {
         Self::plain(StatusCode::NOT_FOUND, message)
     }
 
+    /// The tenant has to wait for so long.
+    pub(super) fn too_many_requests(wait: Duration) -> Self {
+        let message = "this cluster gets more requests than its type and size allow, try again later";
+        Self { retry_after: Some(wait), ..Self::plain(StatusCode::TOO_MANY_REQUESTS, message) }
+    }
+
     /// It may work at the next try.
     pub(super) fn retriable(message: impl Into<String>) -> Self {
-        Self { status: StatusCode::INTERNAL_SERVER_ERROR, error_code: RETRIABLE, message: message.into() }
+        Self {
+            status: StatusCode::INTERNAL_SERVER_ERROR,
+            error_code: RETRIABLE,
+            message: message.into(),
+            retry_after: None,
+        }
     }
 }
 
@@ -96,6 +118,10 @@ impl From<AdminError> for RestError {
                 Self::unknown_topic_or_partition()
             }
             AdminError::Refused(refused) => Self::invalid(refused.to_string()),
+            AdminError::TooFast { retry_after } => {
+                let message = error.to_string();
+                Self { message, ..Self::too_many_requests(retry_after) }
+            }
             unavailable => Self::retriable(unavailable.to_string()),
         }
     }
@@ -107,6 +133,10 @@ impl IntoResponse for RestError {
         let mut response = (self.status, Json(body)).into_response();
         if self.status == StatusCode::UNAUTHORIZED {
             response.headers_mut().insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Basic realm=\"kafka\""));
+        }
+        if let Some(wait) = self.retry_after {
+            // Whole seconds, rounded up: who comes earlier would be refused again.
+            response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(wait.as_secs().saturating_add(1)));
         }
         response
     }

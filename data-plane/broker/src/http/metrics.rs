@@ -10,7 +10,7 @@ use http::{StatusCode, header};
 use super::error::RestError;
 use crate::broker::Broker;
 use crate::clock::now_ms;
-use crate::metrics::Gauges;
+use crate::metrics::{Gauges, QuotaGauges};
 
 /// The content type that Prometheus expects.
 const TEXT_FORMAT: &str = "text/plain; version=0.0.4; charset=utf-8";
@@ -36,6 +36,9 @@ fn look_up(broker: &Broker) -> Gauges {
         let of_tenant = gauges.tenants.entry(partition.id.tenant.clone()).or_default();
         of_tenant.partitions += 1;
         of_tenant.retained_bytes += partition.log().size_bytes();
+    }
+    for (tenant, quota) in broker.quotas.all() {
+        gauges.tenants.entry(tenant).or_default().quota = Some(QuotaGauges::of(&quota));
     }
     let (keys, quarantined) = broker.tenants.counts();
     let position = broker.tenants.position();

@@ -1,8 +1,8 @@
 //! One client connection: frames in, responses out, in request order.
 //!
 //! Promises: one request is processed at a time, so responses leave in request order; an unauthenticated peer
-//! gets small frames and little time; a connection closes when its key is revoked. Never holds a lock while it
-//! waits for the socket.
+//! gets small frames and little time; a connection closes when its key is revoked; one whose tenant spent more than
+//! its rate is not read until that is paid. Never holds a lock while it waits for the socket.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -15,9 +15,10 @@ use tracing::{debug, error};
 
 use super::frames::{FrameBuffer, FrameError};
 use super::output::Output;
-use crate::api::{self, Answer, RequestError};
+use crate::api::{self, Answer, Answered, RequestError};
 use crate::broker::Broker;
 use crate::connections::Admission;
+use crate::quotas::in_flight::{Room, SMALL_REQUEST_BYTES};
 use crate::session::Session;
 
 /// How often a connection looks whether it is idle.
@@ -84,7 +85,13 @@ where
     let mut idle = IdleWatch::new();
     loop {
         let limit = frame_limit(session);
+        // Room for what is large, held until it is answered.
+        let mut room = None;
         while !frames.take_complete(limit)? {
+            if room.is_none() && frames.announced() > SMALL_REQUEST_BYTES {
+                output.flush(&mut socket).await.map_err(CloseReason::Write)?;
+                room = enter(session, frames.announced()).await;
+            }
             let filled = tokio::select! {
                 filled = frames.fill(&mut socket) => filled?,
                 () = idle.check() => {
@@ -102,8 +109,13 @@ where
         if session.is_authenticated() {
             idle.reset();
         }
-        let answer = match api::answer(broker, session, frames.frame()).await {
-            Ok(answer) => answer,
+        let inherited = api::inherited_wait(session, frames.frame());
+        if !inherited.is_zero() {
+            output.flush(&mut socket).await.map_err(CloseReason::Write)?;
+            wait(session, inherited).await;
+        }
+        let Answered { answer, wait: owed } = match api::answer(broker, session, frames.frame()).await {
+            Ok(answered) => answered,
             Err(error) => {
                 // The answers before it were given: what was acknowledged must reach the client.
                 output.flush(&mut socket).await.map_err(CloseReason::Write)?;
@@ -111,6 +123,7 @@ where
             }
         };
         frames.consume();
+        drop(room);
         let closes = match answer {
             Answer::Pieces(pieces) => {
                 output.push(&mut socket, pieces).await.map_err(CloseReason::Write)?;
@@ -125,13 +138,28 @@ where
         };
         // An answer may wait for the next one only if that one comes without waiting.
         let next_is_quick = frames.complete_next(frame_limit(session)).is_some_and(api::is_quick);
-        if closes || !next_is_quick || output.is_corked_full() {
+        let must_leave = closes || !next_is_quick || !owed.is_zero() || output.is_corked_full();
+        if must_leave {
             output.flush(&mut socket).await.map_err(CloseReason::Write)?;
         }
         if closes {
             return Err(CloseReason::AuthenticationFailed);
         }
+        if !owed.is_zero() {
+            wait(session, owed).await;
+        }
     }
+}
+
+/// Does not read the socket for so long: what holds a client that ignores the throttle time of a response.
+async fn wait(session: &mut Session, owed: Duration) {
+    if let Some(quota) = session.quota() {
+        quota.wait(owed).await;
+    }
+}
+
+async fn enter(session: &mut Session, request_bytes: usize) -> Option<Room> {
+    session.quota()?.enter(request_bytes).await
 }
 
 fn frame_limit(session: &Session) -> usize {

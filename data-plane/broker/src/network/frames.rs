@@ -68,6 +68,12 @@ impl FrameBuffer {
         self.bytes.get(PREFIX_BYTES..PREFIX_BYTES + length)
     }
 
+    /// The size of the frame that is arriving; 0 if that is not known yet.
+    pub(crate) fn announced(&self) -> usize {
+        let prefix = self.bytes.first_chunk::<PREFIX_BYTES>();
+        prefix.and_then(|prefix| usize::try_from(i32::from_be_bytes(*prefix)).ok()).unwrap_or(0)
+    }
+
     /// Takes a complete frame out of what already arrived.
     pub(crate) fn take_complete(&mut self, limit: usize) -> Result<bool, FrameError> {
         let Some(prefix) = self.bytes.first_chunk::<PREFIX_BYTES>() else {

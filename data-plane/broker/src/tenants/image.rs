@@ -10,10 +10,12 @@ use aws_lc_rs::hmac;
 use millstream_api::fleet::{self, ConfigEvent, ConfigItem, ConfigItemKey, Delta, SnapshotBegin};
 use millstream_api::fleet::{config_event::Change, config_item::Item, config_item_key::Key};
 use millstream_api::ids::{ApiKeyId, LogicalClusterId, OrganizationId, Principal, RoleBindingId};
+use millstream_api::plan::PLANS;
 
 use crate::fleet::image_file::{JournalRecord, StoredImage};
+use crate::tenants::client_quotas::{ClientQuota, ClientQuotaTable, ClientQuotas};
 use crate::tenants::role_bindings::{RoleBinding, RoleBindings};
-use crate::tenants::{ClusterKind, Credential, LogicalCluster};
+use crate::tenants::{Credential, LogicalCluster};
 
 /// Items that one image holds at most.
 pub(crate) const MAX_ITEMS: usize = 1_000_000;
@@ -42,6 +44,8 @@ pub(crate) struct Changes {
     pub(crate) removed_clusters: Vec<LogicalClusterId>,
     /// Clusters whose deletion was said expressly: delete their data.
     pub(crate) deleted_clusters: Vec<LogicalClusterId>,
+    /// Clusters whose limits can have changed: their plan, or a client quota. May name one twice.
+    pub(crate) relimited_clusters: Vec<LogicalClusterId>,
     /// Whether what principals may do can have changed.
     pub(crate) rights_changed: bool,
     /// Descriptions of items that could not be understood; at most a few.
@@ -102,6 +106,7 @@ enum QuarantineKey {
     Cluster(String),
     ApiKey(String),
     RoleBinding(String),
+    ClientQuota(String),
 }
 
 /// The configuration as of one revision.
@@ -111,6 +116,7 @@ pub(crate) struct Image {
     clusters: HashMap<LogicalClusterId, Arc<LogicalCluster>>,
     keys: HashMap<ApiKeyId, KnownKey>,
     role_bindings: RoleBindings,
+    client_quotas: ClientQuotaTable,
     quarantined: BTreeMap<QuarantineKey, ConfigItem>,
     pending_deletions: BTreeSet<LogicalClusterId>,
 }
@@ -122,6 +128,7 @@ impl Default for Image {
             pepper: Arc::new(Pepper::new([0; HMAC_BYTES])),
             clusters: HashMap::new(),
             keys: HashMap::new(),
+            client_quotas: ClientQuotaTable::default(),
             role_bindings: RoleBindings::default(),
             quarantined: BTreeMap::new(),
             pending_deletions: BTreeSet::new(),
@@ -155,6 +162,11 @@ impl Image {
         self.role_bindings.of(principal).cloned()
     }
 
+    /// What the client quotas of a tenant come to.
+    pub(crate) fn client_quotas_of(&self, tenant: &LogicalClusterId) -> Arc<ClientQuotas> {
+        self.client_quotas.of_tenant(tenant)
+    }
+
     /// Number of keys.
     pub(crate) fn key_count(&self) -> usize {
         self.keys.len()
@@ -186,6 +198,7 @@ impl Image {
         let old_keys = std::mem::take(&mut self.keys);
         let old_clusters = std::mem::take(&mut self.clusters);
         self.role_bindings = RoleBindings::default();
+        self.client_quotas = ClientQuotaTable::default();
         self.quarantined.clear();
         self.pepper = Arc::new(Pepper::new(pepper));
         for item in items {
@@ -220,7 +233,7 @@ impl Image {
             });
         }
         check_order(delta)?;
-        let items = self.keys.len() + self.clusters.len() + self.role_bindings.len();
+        let items = self.keys.len() + self.clusters.len() + self.role_bindings.len() + self.client_quotas.len();
         if items + delta.events.len() > MAX_ITEMS {
             return Err(DeltaError::TooLarge);
         }
@@ -251,7 +264,9 @@ impl Image {
         let clusters = self.clusters.values().map(|cluster| Item::LogicalCluster(cluster.to_wire()));
         let keys = self.keys.values().map(|key| Item::ApiKey(key.to_wire()));
         let role_bindings = self.role_bindings.iter().map(|binding| Item::RoleBinding(binding.to_wire()));
-        let items = clusters.chain(keys).chain(role_bindings).map(|item| ConfigItem { item: Some(item) });
+        let client_quotas = self.client_quotas.to_wire().map(Item::ClientQuota);
+        let items =
+            clusters.chain(keys).chain(role_bindings).chain(client_quotas).map(|item| ConfigItem { item: Some(item) });
         StoredImage {
             epoch: self.position.epoch,
             revision: self.position.revision,
@@ -287,8 +302,10 @@ impl Image {
                 self.quarantined.remove(&QuarantineKey::RoleBinding(id.clone()));
                 self.forget_role_binding(id, changes);
             }
-            // Understood by nobody yet.
-            Some(Change::Delete(ConfigItemKey { key: Some(Key::ClientQuotaId(_)) })) => {}
+            Some(Change::Delete(ConfigItemKey { key: Some(Key::ClientQuotaId(id)) })) => {
+                self.quarantined.remove(&QuarantineKey::ClientQuota(id.clone()));
+                changes.relimited_clusters.extend(self.client_quotas.remove(id));
+            }
             Some(Change::Delete(ConfigItemKey { key: None })) | None => {
                 changes.report(format!("an event of revision {} is of an unknown kind", event.revision));
             }
@@ -301,6 +318,7 @@ impl Image {
                 Ok(cluster) => {
                     self.quarantined.remove(&QuarantineKey::Cluster(wire.id.clone()));
                     self.pending_deletions.remove(&cluster.id);
+                    changes.relimited_clusters.push(cluster.id.clone());
                     let is_same = self.clusters.get(&cluster.id).is_some_and(|known| **known == cluster);
                     if !is_same {
                         self.clusters.insert(cluster.id.clone(), Arc::new(cluster));
@@ -336,7 +354,17 @@ impl Image {
                     self.quarantine(key, item, &reason, changes);
                 }
             },
-            Some(Item::ClientQuota(_)) => {}
+            Some(Item::ClientQuota(wire)) => match ClientQuota::parse(wire) {
+                Ok(quota) => {
+                    self.quarantined.remove(&QuarantineKey::ClientQuota(wire.id.clone()));
+                    changes.relimited_clusters.extend(self.client_quotas.insert(quota));
+                }
+                // A quota that was understood before goes on as it was.
+                Err(reason) => {
+                    let key = QuarantineKey::ClientQuota(wire.id.clone());
+                    self.quarantine(key, item, &reason, changes);
+                }
+            },
             None => changes.report("an item is of an unknown kind".to_owned()),
         }
     }
@@ -367,6 +395,7 @@ impl Image {
             self.keys.remove(&key);
             changes.revoked_keys.push(key);
         }
+        self.client_quotas.remove_tenant(&id);
         self.pending_deletions.insert(id.clone());
         changes.deleted_clusters.push(id);
     }
@@ -430,6 +459,7 @@ impl QuarantineKey {
             Self::Cluster(id) => ("logical cluster", id),
             Self::ApiKey(id) => ("API key", id),
             Self::RoleBinding(id) => ("role binding", id),
+            Self::ClientQuota(id) => ("client quota", id),
         };
         let id: String = id.chars().take(64).collect();
         format!("{kind} {id:?}")
@@ -463,16 +493,6 @@ impl LogicalCluster {
     }
 }
 
-impl ClusterKind {
-    fn as_str(self) -> &'static str {
-        match self {
-            Self::Basic => "Basic",
-            Self::Standard => "Standard",
-            Self::Dedicated => "Dedicated",
-        }
-    }
-}
-
 fn check_order(delta: &Delta) -> Result<(), DeltaError> {
     let mut last = delta.from_revision;
     for event in &delta.events {
@@ -487,12 +507,8 @@ fn check_order(delta: &Delta) -> Result<(), DeltaError> {
 }
 
 fn parse_cluster(wire: &fleet::LogicalCluster) -> Result<LogicalCluster, String> {
-    let kind = match wire.kind.as_str() {
-        "Basic" => ClusterKind::Basic,
-        "Standard" => ClusterKind::Standard,
-        "Dedicated" => ClusterKind::Dedicated,
-        _ => return Err("the kind is not one of Basic, Standard, Dedicated".to_owned()),
-    };
+    let plan = PLANS.into_iter().find(|plan| plan.kind.as_str() == wire.kind);
+    let kind = plan.ok_or("the kind is none that has a plan")?.kind;
     Ok(LogicalCluster {
         id: wire.id.parse().map_err(|error| format!("id: {error}"))?,
         organization: wire.organization_id.parse().map_err(|error| format!("organization_id: {error}"))?,

@@ -23,7 +23,7 @@ fn hmac_of(id: &str, secret: &str) -> Vec<u8> {
     hmac::sign(&key, format!("{id}:{secret}").as_bytes()).as_ref().to_vec()
 }
 
-fn cluster(id: &str) -> ConfigItem {
+pub(super) fn cluster(id: &str) -> ConfigItem {
     let cluster = fleet::LogicalCluster {
         id: id.to_owned(),
         organization_id: ORGANIZATION.to_owned(),
@@ -52,7 +52,7 @@ fn begin(revision: u64) -> SnapshotBegin {
     SnapshotBegin { epoch: 1, revision, pepper: PEPPER.to_vec().into() }
 }
 
-fn delta(from_revision: u64, changes: Vec<Change>) -> Delta {
+pub(super) fn delta(from_revision: u64, changes: Vec<Change>) -> Delta {
     let to_revision = from_revision + 1;
     let events =
         changes.into_iter().map(|change| ConfigEvent { revision: to_revision, change: Some(change) }).collect();
@@ -63,16 +63,16 @@ fn delete_key(id: &str) -> Change {
     Change::Delete(ConfigItemKey { key: Some(Key::ApiKeyId(id.to_owned())) })
 }
 
-fn delete_cluster(id: &str) -> Change {
+pub(super) fn delete_cluster(id: &str) -> Change {
     Change::Delete(ConfigItemKey { key: Some(Key::LogicalClusterId(id.to_owned())) })
 }
 
-fn open(dir: &TempDir) -> TenantDirectory {
+pub(super) fn open(dir: &TempDir) -> TenantDirectory {
     TenantDirectory::open(&dir.path().join("tenants.image")).unwrap()
 }
 
 /// A directory at revision 10 with the cluster `lkc-a` and `KEY`.
-fn with_one_key(dir: &TempDir) -> TenantDirectory {
+pub(super) fn with_one_key(dir: &TempDir) -> TenantDirectory {
     let directory = open(dir);
     directory.apply_snapshot(&begin(10), vec![cluster("lkc-a"), key(KEY)]).unwrap();
     directory.persist().unwrap();

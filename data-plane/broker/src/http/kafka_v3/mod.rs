@@ -41,6 +41,7 @@ mod list_topics;
 mod partition;
 mod partitioner;
 mod produce_records;
+mod rate;
 mod record;
 mod replica;
 mod reset_topic_config;
@@ -54,7 +55,7 @@ use std::sync::Arc;
 
 use axum::Router;
 use axum::extract::DefaultBodyLimit;
-use axum::middleware::from_fn_with_state;
+use axum::middleware::{from_fn, from_fn_with_state};
 use axum::routing::{get, post};
 use http::StatusCode;
 
@@ -105,6 +106,7 @@ pub(crate) fn router(broker: Arc<Broker>) -> Router {
             RestError::plain(StatusCode::METHOD_NOT_ALLOWED, "HTTP 405 Method Not Allowed")
         })
         .layer(DefaultBodyLimit::max(MAX_BODY_BYTES))
+        .layer(from_fn(rate::limit))
         .layer(from_fn_with_state(Arc::clone(&broker), scope::enter))
         .with_state(broker);
     Router::new().nest("/kafka/v3", kafka_v3)

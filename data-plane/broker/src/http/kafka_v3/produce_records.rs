@@ -162,6 +162,7 @@ impl<'a> Producer<'a> {
             refuse(error.code(), error.to_string())
         })?;
         self.metrics.count_produced(batch.len(), 1);
+        self.scope.quota.charge_ingress(batch.len());
         let stored_timestamp_ms =
             if appended.log_append_time_ms >= 0 { appended.log_append_time_ms } else { timestamp_ms };
         Ok(Stored {

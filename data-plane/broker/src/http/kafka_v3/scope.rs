@@ -18,12 +18,15 @@ use crate::authorizer::grants::Grants;
 use crate::broker::Broker;
 use crate::http::caller::{BaseUrl, Caller};
 use crate::http::error::RestError;
+use crate::quotas::connection::ConnectionQuota;
 
 /// The caller's cluster, and how to link to what is in it.
 #[derive(Clone)]
 pub(super) struct Scope {
     pub(super) tenant: LogicalClusterId,
     pub(super) links: Links,
+    /// What the request is charged to.
+    pub(super) quota: Arc<ConnectionQuota>,
     grants: Arc<Grants>,
 }
 
@@ -57,8 +60,9 @@ pub(super) async fn enter(State(broker): State<Arc<Broker>>, mut request: Reques
     }
     let base_url = request.extensions().get::<BaseUrl>().map_or("", |base_url| base_url.0.as_str());
     let links = Links::new(base_url, &tenant);
+    let quota = Arc::new(broker.quotas.connection(&tenant, &principal));
     let grants = broker.authorizer.grants(&Who { tenant: tenant.clone(), principal, host });
-    request.extensions_mut().insert(Scope { tenant, links, grants });
+    request.extensions_mut().insert(Scope { tenant, links, quota, grants });
     next.run(request).await
 }
 
