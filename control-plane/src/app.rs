@@ -27,8 +27,6 @@ pub struct App {
     pub agent_token: String,
     /// Where the time comes from.
     pub clock: Clock,
-    /// Epoch of every config stream.
-    pub epoch: u64,
     /// Tells this replica from others on the same database.
     pub replica_id: String,
     /// How clients reach the HTTP listener, without a slash at the end.

@@ -134,7 +134,7 @@ impl ControlPlane {
         let database = Database::open(&config.database).await?;
         let secrets = InstallationSecrets::load(&config.secrets)?;
         let clock = Clock::system();
-        let epoch = load_epoch(&database, &secrets, clock).await?;
+        check_installation(&database, &secrets, clock).await?;
         let audit_stop = CancellationToken::new();
         let (audit_log, audit_writer) = AuditLog::new(audit_stop.clone());
         let app = Arc::new(App {
@@ -142,7 +142,6 @@ impl ControlPlane {
             secrets,
             agent_token: config.agent_token,
             clock,
-            epoch,
             replica_id: uuid::Uuid::from_bytes(random::bytes()?).to_string(),
             public_url: config.public_url.trim_end_matches('/').to_owned(),
             propagation: Propagation::default(),
@@ -256,8 +255,12 @@ impl ControlPlane {
     }
 }
 
-/// The epoch is the time at which the database was made: another database has another one.
-async fn load_epoch(database: &Database, secrets: &InstallationSecrets, clock: Clock) -> Result<u64, StartError> {
+/// The first epoch is the time at which the database was made: another database has another one.
+async fn check_installation(
+    database: &Database,
+    secrets: &InstallationSecrets,
+    clock: Clock,
+) -> Result<(), StartError> {
     let now = clock.now();
     let new_epoch = u64::try_from(now.0).unwrap_or(1).max(1);
     let mut transaction = database.write().await?;
@@ -267,7 +270,7 @@ async fn load_epoch(database: &Database, secrets: &InstallationSecrets, clock: C
     if !same_secret(&installation.secrets_check, &check) {
         return Err(StartError::SecretsMismatch);
     }
-    Ok(installation.epoch)
+    Ok(())
 }
 
 fn to_tokio(listener: TcpListener) -> Result<tokio::net::TcpListener, StartError> {

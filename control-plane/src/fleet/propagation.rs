@@ -5,9 +5,11 @@
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use millstream_api::ids::PhysicalClusterId;
 use tokio::sync::{Semaphore, watch};
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 /// Config streams of one physical cluster to one replica at most.
@@ -15,6 +17,9 @@ pub const MAX_SESSIONS_PER_PHYSICAL_CLUSTER: usize = 1_000;
 
 /// Snapshots that one replica sends at the same time; each holds a connection to the database.
 pub const MAX_SNAPSHOTS: usize = 2;
+
+/// How long a broker may leave what it was sent unacknowledged before nobody waits for it any more.
+pub const DEAF_AFTER: Duration = Duration::from_secs(15);
 
 /// Too many config streams.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -60,7 +65,15 @@ impl Default for Shard {
 struct SessionState {
     broker_id: i32,
     acknowledged: u64,
+    /// Since when it has left something unacknowledged that it was sent.
+    behind_since: Option<Instant>,
     replaced: CancellationToken,
+}
+
+impl SessionState {
+    fn is_deaf(&self) -> bool {
+        self.behind_since.is_some_and(|since| since.elapsed() >= DEAF_AFTER)
+    }
 }
 
 /// One connected broker; it is forgotten when this is dropped.
@@ -112,7 +125,8 @@ impl Propagation {
             let number = shard.next_session;
             shard.next_session += 1;
             let replaced = CancellationToken::new();
-            shard.sessions.insert(number, SessionState { broker_id, acknowledged, replaced: replaced.clone() });
+            let state = SessionState { broker_id, acknowledged, behind_since: None, replaced: replaced.clone() };
+            shard.sessions.insert(number, state);
             Ok(Session {
                 shared: Arc::clone(&self.shared),
                 physical_cluster: physical_cluster.clone(),
@@ -123,10 +137,11 @@ impl Propagation {
         })
     }
 
-    /// The lowest revision among the connected brokers; none if no broker is connected.
+    /// The lowest revision among the connected brokers that listen; none if there is no such broker.
     pub fn lowest(&self, physical_cluster: &PhysicalClusterId) -> Option<u64> {
         let shards = self.shared.shards.lock().unwrap_or_else(PoisonError::into_inner);
-        shards.get(physical_cluster)?.sessions.values().map(|session| session.acknowledged).min()
+        let listening = shards.get(physical_cluster)?.sessions.values().filter(|session| !session.is_deaf());
+        listening.map(|session| session.acknowledged).min()
     }
 
     /// The revision that one broker has acknowledged.
@@ -143,11 +158,29 @@ impl Propagation {
 }
 
 impl Session {
-    /// Records an acknowledgement.
-    pub fn acknowledge(&self, revision: u64) {
+    /// Records what the broker was sent: from now on it is expected to acknowledge.
+    pub fn sent(&self, revision: u64) {
+        self.shared.with_shard(&self.physical_cluster, |shard| {
+            if let Some(session) = shard.sessions.get_mut(&self.number) {
+                let is_behind = session.acknowledged < revision;
+                session.behind_since = is_behind.then(|| session.behind_since.unwrap_or_else(Instant::now));
+            }
+        });
+    }
+
+    /// Whether nobody waits for this broker any more.
+    pub fn is_deaf(&self) -> bool {
+        self.shared.with_shard(&self.physical_cluster, |shard| {
+            shard.sessions.get(&self.number).is_some_and(SessionState::is_deaf)
+        })
+    }
+
+    /// Records an acknowledgement. Whatever it is about, the broker listens.
+    pub fn acknowledge(&self, revision: u64, sent: u64) {
         self.shared.with_shard(&self.physical_cluster, |shard| {
             if let Some(session) = shard.sessions.get_mut(&self.number) {
                 session.acknowledged = session.acknowledged.max(revision);
+                session.behind_since = (session.acknowledged < sent).then(Instant::now);
             }
         });
         self.shared.progress.send_modify(|count| *count = count.wrapping_add(1));
@@ -158,6 +191,7 @@ impl Session {
         self.shared.with_shard(&self.physical_cluster, |shard| {
             if let Some(session) = shard.sessions.get_mut(&self.number) {
                 session.acknowledged = 0;
+                session.behind_since = None;
             }
         });
     }
@@ -192,12 +226,36 @@ mod tests {
         let one = propagation.join(&physical_cluster(), 1, 0).expect("room");
         let two = propagation.join(&physical_cluster(), 2, 7).expect("room");
         assert_eq!(propagation.lowest(&physical_cluster()), Some(0));
-        one.acknowledge(9);
+        one.acknowledge(9, 9);
         assert_eq!(propagation.lowest(&physical_cluster()), Some(7));
         drop(two);
         assert_eq!(propagation.lowest(&physical_cluster()), Some(9));
         drop(one);
         assert_eq!(propagation.lowest(&physical_cluster()), None);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn nobody_waits_for_a_broker_that_has_been_deaf_for_too_long() {
+        let propagation = Propagation::default();
+        let deaf = propagation.join(&physical_cluster(), 1, 3).expect("room");
+        let other = propagation.join(&physical_cluster(), 2, 3).expect("room");
+        deaf.sent(4);
+        other.sent(4);
+        other.acknowledge(4, 4);
+        tokio::time::advance(DEAF_AFTER - Duration::from_millis(1)).await;
+        assert_eq!(propagation.lowest(&physical_cluster()), Some(3));
+        // What is sent later does not give it more time.
+        deaf.sent(5);
+        tokio::time::advance(Duration::from_millis(1)).await;
+        assert!(deaf.is_deaf() && !other.is_deaf());
+        assert_eq!(propagation.lowest(&physical_cluster()), Some(4));
+        // It is slow, not deaf: every acknowledgement counts.
+        deaf.acknowledge(4, 5);
+        assert!(!deaf.is_deaf());
+        assert_eq!(propagation.lowest(&physical_cluster()), Some(4));
+        deaf.acknowledge(5, 5);
+        tokio::time::advance(DEAF_AFTER * 2).await;
+        assert!(!deaf.is_deaf(), "an idle broker is not deaf");
     }
 
     #[test]
@@ -207,7 +265,7 @@ mod tests {
         let second = propagation.join(&physical_cluster(), 1, 5).expect("room");
         assert!(first.replaced.is_cancelled());
         assert!(!second.replaced.is_cancelled());
-        first.acknowledge(3);
+        first.acknowledge(3, 3);
         drop(first);
         assert_eq!(propagation.lowest(&physical_cluster()), Some(5));
     }

@@ -7,22 +7,27 @@ use millstream_api::ids::PhysicalClusterId;
 
 use super::subscribe::{Outgoing, StreamEnd};
 use crate::app::App;
-use crate::store::{Transaction, api_keys, config_log, logical_clusters, role_bindings};
+use crate::store::{Transaction, api_keys, config_log, installation, logical_clusters, role_bindings};
 
-/// Sends a snapshot and returns its revision. All of it is read in one transaction, a chunk at a time.
-pub async fn send(app: &App, physical_cluster: &PhysicalClusterId, outgoing: &Outgoing) -> Result<u64, StreamEnd> {
+/// Sends a snapshot and returns its epoch and revision. All of it is read in one transaction, a chunk at a time.
+pub async fn send(
+    app: &App,
+    physical_cluster: &PhysicalClusterId,
+    outgoing: &Outgoing,
+) -> Result<(u64, u64), StreamEnd> {
     let _permit = app.propagation.snapshots.acquire().await.map_err(|_| StreamEnd::Shutdown)?;
     let mut transaction = app.database.read().await?;
     let state = config_log::state(&mut transaction, physical_cluster).await?.ok_or(StreamEnd::Unknown)?;
     let pepper = app.secrets.pepper().to_vec().into();
-    let begin = SnapshotBegin { epoch: app.epoch, revision: state.head, pepper };
+    let epoch = installation::epoch(&mut transaction).await?;
+    let begin = SnapshotBegin { epoch, revision: state.head, pepper };
     outgoing.send(Update::SnapshotBegin(begin)).await?;
     // Clusters first, so that nothing comes before its cluster; then roles, so that no key comes before its rights.
     let mut items = send_clusters(&mut transaction, physical_cluster, outgoing).await?;
     items += send_role_bindings(&mut transaction, physical_cluster, outgoing).await?;
     items += send_api_keys(&mut transaction, physical_cluster, outgoing).await?;
     outgoing.send(Update::SnapshotEnd(SnapshotEnd { items })).await?;
-    Ok(state.head)
+    Ok((epoch, state.head))
 }
 
 async fn send_clusters(

@@ -15,13 +15,13 @@ use prost::Message as _;
 use tokio::sync::mpsc;
 use tokio::time::{MissedTickBehavior, interval};
 use tonic::{Status, Streaming};
-use tracing::{info, warn};
+use tracing::{error, info, warn};
 
-use super::propagation::Session;
+use super::propagation::{DEAF_AFTER, Session};
 use super::snapshot;
 use crate::app::App;
 use crate::store::error::StoreError;
-use crate::store::{broker_sessions, config_log};
+use crate::store::{broker_sessions, config_log, installation};
 
 /// Messages that wait for a broker at most.
 pub const OUTGOING_MESSAGES: usize = 64;
@@ -104,7 +104,9 @@ pub async fn run(
         session,
         incoming,
         outgoing: Outgoing(outgoing),
+        epoch: 0,
         sent: 0,
+        is_deaf: false,
     };
     let end = match stream.serve(&hello).await {
         Ok(never) => match never {},
@@ -126,7 +128,9 @@ struct Stream<'a> {
     session: Session,
     incoming: Streaming<BrokerUpdate>,
     outgoing: Outgoing,
+    epoch: u64,
     sent: u64,
+    is_deaf: bool,
 }
 
 enum Wake {
@@ -168,35 +172,59 @@ impl Stream<'_> {
     async fn begin(&mut self, hello: &BrokerHello) -> Result<(), StreamEnd> {
         let mut transaction = self.app.database.read().await?;
         let state = config_log::state(&mut transaction, self.physical_cluster).await?.ok_or(StreamEnd::Unknown)?;
+        self.epoch = installation::epoch(&mut transaction).await?;
         drop(transaction);
+        if hello.epoch == self.epoch && hello.revision > state.head {
+            self.begin_new_epoch(hello, state.head).await?;
+            return self.send_snapshot().await;
+        }
         if let Some(pool) = self.app.database.shared_pool() {
             broker_sessions::take_over(pool, &self.session_id, self.physical_cluster, self.broker_id).await?;
         }
-        let may_resume = hello.epoch == self.app.epoch && state.can_resume_from(hello.revision);
+        let may_resume = hello.epoch == self.epoch && state.can_resume_from(hello.revision);
         if !may_resume {
             return self.send_snapshot().await;
         }
-        self.outgoing.send(Update::Resume(Resume { epoch: self.app.epoch, revision: hello.revision })).await?;
+        self.outgoing.send(Update::Resume(Resume { epoch: self.epoch, revision: hello.revision })).await?;
         self.sent = hello.revision;
         self.acknowledge(hello.revision).await;
         Ok(())
     }
 
+    /// The broker has a revision that the database has not: the database was restored from a backup. Whatever brokers
+    /// know of the lost time is worth nothing, also where its numbers have been given to other changes since.
+    async fn begin_new_epoch(&self, hello: &BrokerHello, head: u64) -> Result<(), StreamEnd> {
+        let physical_cluster = self.physical_cluster;
+        error!(
+            %physical_cluster, broker_id = self.broker_id, revision = hello.revision, head,
+            "the database is older than broker {} of {physical_cluster}: was it restored from a backup? Every broker gets a snapshot",
+            self.broker_id
+        );
+        let mut transaction = self.app.database.write().await?;
+        installation::begin_epoch_after(&mut transaction, self.epoch, self.app.clock.now()).await?;
+        transaction.commit().await?;
+        Ok(())
+    }
+
     async fn send_snapshot(&mut self) -> Result<(), StreamEnd> {
         self.session.start_over();
-        self.sent = snapshot::send(self.app, self.physical_cluster, &self.outgoing).await?;
+        (self.epoch, self.sent) = snapshot::send(self.app, self.physical_cluster, &self.outgoing).await?;
+        self.session.sent(self.sent);
         Ok(())
     }
 
     async fn send_new_revisions(&mut self) -> Result<(), StreamEnd> {
         loop {
-            let events = match self.read_events().await {
-                Ok(events) => events,
+            let (epoch, events) = match self.read_events().await {
+                Ok(read) => read,
                 Err(error) => {
                     warn!(error = &error as &dyn std::error::Error, "cannot read config events; trying again");
                     return Ok(());
                 }
             };
+            if epoch != self.epoch {
+                return self.send_snapshot().await;
+            }
             let Some(first) = events.first() else { return Ok(()) };
             if first.revision != self.sent + 1 {
                 warn!(physical_cluster = %self.physical_cluster, "config log was trimmed behind a broker; sending a snapshot");
@@ -204,20 +232,46 @@ impl Stream<'_> {
             }
             for events in split_by_size(events) {
                 let to_revision = events.last().map_or(self.sent, |event| event.revision);
-                let delta = Delta { epoch: self.app.epoch, from_revision: self.sent, to_revision, events };
+                let delta = Delta { epoch: self.epoch, from_revision: self.sent, to_revision, events };
                 self.outgoing.send(Update::Delta(delta)).await?;
                 self.sent = to_revision;
+                self.session.sent(to_revision);
             }
         }
     }
 
-    async fn read_events(&self) -> Result<Vec<ConfigEvent>, StoreError> {
+    async fn read_events(&self) -> Result<(u64, Vec<ConfigEvent>), StoreError> {
         let mut transaction = self.app.database.read().await?;
-        config_log::events_after(&mut transaction, self.physical_cluster, self.sent, MAX_DELTA_REVISIONS).await
+        let epoch = installation::epoch(&mut transaction).await?;
+        let (physical_cluster, sent) = (self.physical_cluster, self.sent);
+        let events = config_log::events_after(&mut transaction, physical_cluster, sent, MAX_DELTA_REVISIONS).await?;
+        Ok((epoch, events))
+    }
+
+    /// Says once that nobody waits for this broker any more, and once that it is back.
+    fn report_deafness(&mut self) {
+        let (physical_cluster, broker_id) = (self.physical_cluster, self.broker_id);
+        match (self.is_deaf, self.session.is_deaf()) {
+            (false, true) => error!(
+                %physical_cluster, broker_id,
+                "broker {broker_id} of {physical_cluster} has acknowledged nothing for {} s: answers no longer wait for it",
+                DEAF_AFTER.as_secs()
+            ),
+            (true, false) => {
+                info!(%physical_cluster, broker_id, "broker {broker_id} of {physical_cluster} acknowledges again");
+            }
+            _ => {}
+        }
+        self.is_deaf = self.session.is_deaf();
     }
 
     async fn send_heartbeat(&mut self) -> Result<(), StreamEnd> {
-        self.record_session(self.app.propagation.acknowledged_by(&self.session)).await;
+        self.report_deafness();
+        if self.is_deaf {
+            self.forget_session().await;
+        } else {
+            self.record_session(self.app.propagation.acknowledged_by(&self.session)).await;
+        }
         let head_revision = self.sent.max(*self.session.commits.borrow());
         let heartbeat = Heartbeat { head_revision, server_time_ms: self.app.clock.now().as_millis() };
         self.outgoing.send(Update::Heartbeat(heartbeat)).await
@@ -225,7 +279,7 @@ impl Stream<'_> {
 
     async fn take_in(&mut self, message: BrokerUpdate) -> Result<(), StreamEnd> {
         match message.update {
-            Some(broker_update::Update::Ack(ack)) if ack.epoch == self.app.epoch && ack.revision <= self.sent => {
+            Some(broker_update::Update::Ack(ack)) if ack.epoch == self.epoch && ack.revision <= self.sent => {
                 self.acknowledge(ack.revision).await;
                 Ok(())
             }
@@ -261,7 +315,7 @@ impl Stream<'_> {
     async fn acknowledge(&self, revision: u64) {
         // Others first: once waiters here wake up, the record must already be there for waiters elsewhere.
         self.record_session(revision).await;
-        self.session.acknowledge(revision);
+        self.session.acknowledge(revision, self.sent);
     }
 
     async fn record_session(&self, revision: u64) {

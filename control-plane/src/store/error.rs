@@ -1,9 +1,10 @@
 //! What can go wrong in the store, told apart as far as callers act on it.
 
 /// Codes of failures that pass: SQLite busy (5), locked (6), input/output error (10) and full (13); PostgreSQL
-/// serialization failure, deadlock, too many connections, disk full, shutting down and starting up.
+/// serialization failure, deadlock, too many connections, disk full, shutting down, starting up, accepting no
+/// connections.
 const TEMPORARY_CODES: &[&str] =
-    &["5", "6", "10", "13", "517", "40001", "40P01", "53300", "53100", "57P01", "57P02", "57P03"];
+    &["5", "6", "10", "13", "517", "40001", "40P01", "53300", "53100", "57P01", "57P02", "57P03", "55000"];
 
 /// Why a statement or a transaction failed.
 #[derive(Debug, thiserror::Error)]

@@ -6,8 +6,6 @@ use crate::domain::timestamp::Timestamp;
 
 /// The installation.
 pub struct Installation {
-    /// Epoch of every config stream; another database has another one.
-    pub epoch: u64,
     /// What the root secret must derive to.
     pub secrets_check: Vec<u8>,
 }
@@ -27,8 +25,27 @@ pub async fn load_or_create(
         )
         .bind(epoch).bind(secrets_check).bind(now.0).execute(connection).await.map(|_| ())
     })?;
-    let (epoch, secrets_check): (i64, Vec<u8>) = on!(transaction, connection => {
-        sqlx::query_as("SELECT epoch, secrets_check FROM installation WHERE id = 1").fetch_one(connection).await
+    let secrets_check: Vec<u8> = on!(transaction, connection => {
+        sqlx::query_scalar("SELECT secrets_check FROM installation WHERE id = 1").fetch_one(connection).await
     })?;
-    Ok(Installation { epoch: super::config_log::to_unsigned(epoch), secrets_check })
+    Ok(Installation { secrets_check })
+}
+
+/// The epoch of every config stream: another database, or one restored from a backup, has another one.
+pub async fn epoch(transaction: &mut Transaction) -> Result<u64, StoreError> {
+    let epoch: i64 = on!(transaction, connection => {
+        sqlx::query_scalar("SELECT epoch FROM installation WHERE id = 1").fetch_one(connection).await
+    })?;
+    Ok(super::config_log::to_unsigned(epoch))
+}
+
+/// Begins the next epoch, unless somebody has done so since `ended` was read.
+pub async fn begin_epoch_after(transaction: &mut Transaction, ended: u64, now: Timestamp) -> Result<(), StoreError> {
+    let ended = i64::try_from(ended).unwrap_or(i64::MAX);
+    let next = now.0.max(ended.saturating_add(1));
+    on!(transaction, connection => {
+        sqlx::query("UPDATE installation SET epoch = $1 WHERE id = 1 AND epoch = $2")
+            .bind(next).bind(ended).execute(connection).await.map(|_| ())
+    })?;
+    Ok(())
 }

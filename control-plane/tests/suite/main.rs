@@ -13,6 +13,7 @@ mod config_stream;
 mod config_stream_random;
 mod dedicated_clusters;
 mod environments;
+mod failures;
 mod fleet;
 mod idempotency;
 mod isolation;
