@@ -12,6 +12,7 @@ mod java;
 mod kafka_tools;
 mod kcat;
 mod python;
+mod quotas;
 mod readme;
 mod sasl_proxy;
 mod schemathesis;
@@ -42,6 +43,7 @@ pub const SUITES: &[Suite] = &[
     franz_go::FRANZ_GO,
     franz_go::KGO,
     kafka_tools::SUITE,
+    quotas::SUITE,
     hostile::SUITE,
     crash::SUITE,
 ];
