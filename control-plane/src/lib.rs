@@ -4,6 +4,7 @@
 //! Promises: what was answered with success is in the database; a Kafka key works at every live broker when its POST is
 //! answered. Opens no connection into a data plane: agents and brokers dial in.
 
+mod admin;
 mod app;
 mod authentication;
 mod control_plane;
@@ -16,6 +17,7 @@ mod server;
 mod store;
 mod tasks;
 
+pub use admin::{QuotaChange, SetQuotaError, set_quota};
 pub use control_plane::{BootstrapError, Bootstrapped, Config, ControlPlane, DEFAULT_AUDIT_RETENTION_DAYS, StartError};
 pub use domain::token_bucket::Rate;
 pub use http::rate_limit::RequestRates;

@@ -9,4 +9,6 @@ pub mod cmk;
 pub mod envelope;
 pub mod errors;
 pub mod iam;
+pub mod kafka_quotas;
 pub mod org;
+pub mod service_quota;

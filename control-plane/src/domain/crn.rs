@@ -1,7 +1,7 @@
 //! Resource names: `crn://confluent.cloud/organization=…/…`. Clients cut ids out of them, so their form is fixed.
 
 use millstream_api::ids::{
-    ApiKeyId, EnvironmentId, LogicalClusterId, OrganizationId, RoleBindingId, ServiceAccountId, UserId,
+    ApiKeyId, ClientQuotaId, EnvironmentId, LogicalClusterId, OrganizationId, RoleBindingId, ServiceAccountId, UserId,
 };
 
 /// CRN of an organization.
@@ -27,6 +27,11 @@ pub fn service_account(organization_id: OrganizationId, service_account: &Servic
 /// CRN of a user.
 pub fn user(organization_id: OrganizationId, user: &UserId) -> String {
     format!("{}/user={user}", organization(organization_id))
+}
+
+/// CRN of a client quota.
+pub fn client_quota(organization_id: OrganizationId, client_quota: &ClientQuotaId) -> String {
+    format!("{}/client-quota={client_quota}", organization(organization_id))
 }
 
 /// CRN of an API key.

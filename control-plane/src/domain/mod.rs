@@ -2,6 +2,7 @@
 
 pub mod api_key;
 pub mod authorization;
+pub mod client_quota;
 pub mod cluster;
 pub mod crn;
 pub mod lifecycle;

@@ -38,7 +38,7 @@ pub enum Position {
 /// Which page is asked for.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PageRequest {
-    /// Rows of the page, 1 to 100.
+    /// Rows of the page, at least 1.
     pub size: u32,
     /// Where it begins.
     pub position: Position,
@@ -47,22 +47,25 @@ pub struct PageRequest {
 /// Why a page request was refused.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum PageError {
-    /// Not a number from 1 to 100.
-    #[error("page_size must be a whole number from 1 to {MAX_PAGE_SIZE}")]
-    Size,
+    /// Not a number within the limits.
+    #[error("page_size must be a whole number from 1 to {max}")]
+    Size {
+        /// Rows at most.
+        max: u32,
+    },
     /// Not a token of ours.
     #[error("page_token is not one that this service returned: take it from metadata.next, or leave it out")]
     Token,
 }
 
-/// Reads `page_size` and `page_token`.
-pub fn parse(size: Option<&str>, token: Option<&str>) -> Result<PageRequest, PageError> {
+/// Reads `page_size` and `page_token` of a list whose pages have `max` rows at most.
+pub fn parse(max: u32, size: Option<&str>, token: Option<&str>) -> Result<PageRequest, PageError> {
     let size = match size {
         None | Some("") => DEFAULT_PAGE_SIZE,
-        Some(text) => text.parse().map_err(|_| PageError::Size)?,
+        Some(text) => text.parse().map_err(|_| PageError::Size { max })?,
     };
-    if size == 0 || size > MAX_PAGE_SIZE {
-        return Err(PageError::Size);
+    if size == 0 || size > max {
+        return Err(PageError::Size { max });
     }
     let position = match token {
         None | Some("") => Position::First,
@@ -113,15 +116,15 @@ mod tests {
         let cursor = Cursor { created_at: 1_700_000_000_000_000, id: "env-abc".into() };
         for position in [Position::After(cursor.clone()), Position::Before(cursor), Position::Last] {
             let token = encode_token(&position).expect("it has a token");
-            assert_eq!(parse(None, Some(&token)).map(|request| request.position), Ok(position));
+            assert_eq!(parse(MAX_PAGE_SIZE, None, Some(&token)).map(|request| request.position), Ok(position));
         }
     }
 
     proptest::proptest! {
         #[test]
         fn no_text_makes_the_parser_panic(size in ".{0,20}", token in ".{0,300}", inner in "[abl:0-9-]{0,40}") {
-            let _ = parse(Some(&size), Some(&token));
-            let _ = parse(None, Some(&URL_SAFE_NO_PAD.encode(inner)));
+            let _ = parse(MAX_PAGE_SIZE, Some(&size), Some(&token));
+            let _ = parse(MAX_PAGE_SIZE, None, Some(&URL_SAFE_NO_PAD.encode(inner)));
         }
     }
 
@@ -129,15 +132,15 @@ mod tests {
     fn a_token_of_somebody_else_is_refused() {
         let nul = URL_SAFE_NO_PAD.encode("a:1:env\0");
         for token in ["x", "!!", "YTox", nul.as_str(), &"A".repeat(256)] {
-            assert_eq!(parse(None, Some(token)), Err(PageError::Token), "{token:?}");
+            assert_eq!(parse(MAX_PAGE_SIZE, None, Some(token)), Err(PageError::Token), "{token:?}");
         }
     }
 
     #[test]
     fn a_page_size_outside_of_its_range_is_refused() {
         for size in ["0", "101", "-1", "ten", "99999999999", "1.5"] {
-            assert_eq!(parse(Some(size), None), Err(PageError::Size), "{size:?}");
+            assert_eq!(parse(MAX_PAGE_SIZE, Some(size), None), Err(PageError::Size { max: MAX_PAGE_SIZE }), "{size:?}");
         }
-        assert_eq!(parse(Some("99"), None).map(|request| request.size), Ok(99));
+        assert_eq!(parse(MAX_PAGE_SIZE, Some("99"), None).map(|request| request.size), Ok(99));
     }
 }

@@ -21,6 +21,23 @@ pub enum QuotaScope {
     UserAccount,
 }
 
+impl QuotaScope {
+    /// Every scope, as service-quota/v1 lists them.
+    pub const ALL: [Self; 5] =
+        [Self::Organization, Self::Environment, Self::KafkaCluster, Self::ServiceAccount, Self::UserAccount];
+
+    /// As in JSON.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Organization => "ORGANIZATION",
+            Self::Environment => "ENVIRONMENT",
+            Self::KafkaCluster => "KAFKA_CLUSTER",
+            Self::ServiceAccount => "SERVICE_ACCOUNT",
+            Self::UserAccount => "USER_ACCOUNT",
+        }
+    }
+}
+
 /// Over which time a quota counts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Window {
@@ -135,6 +152,14 @@ pub const CKUS_OF_CLUSTER: Definition = present(
     24,
     "/spec/config/cku",
 );
+/// Client quotas of one cluster.
+pub const CLIENT_QUOTAS_OF_CLUSTER: Definition = present(
+    "kafka.max_client_quotas.per_cluster",
+    QuotaScope::KafkaCluster,
+    "Client quotas of a Kafka cluster",
+    1_000,
+    "/spec/cluster/id",
+);
 /// Kafka keys of one cluster.
 pub const KEYS_OF_CLUSTER: Definition = present(
     "kafka.max_api_keys.per_cluster",
@@ -185,8 +210,7 @@ pub const CLUSTER_KEYS_OF_USER: Definition = present(
 );
 
 /// Every quota, in the order in which service-quota/v1 shows them: by scope, then by code.
-#[cfg(test)]
-pub const ALL: [&Definition; 18] = [
+pub const ALL: [&Definition; 19] = [
     &CLOUD_KEYS,
     &ENVIRONMENTS,
     &CLUSTERS,
@@ -201,6 +225,7 @@ pub const ALL: [&Definition; 18] = [
     &ROLE_BINDINGS_OF_CLUSTER,
     &KEYS_OF_CLUSTER,
     &CKUS_OF_CLUSTER,
+    &CLIENT_QUOTAS_OF_CLUSTER,
     &CLOUD_KEYS_OF_SERVICE_ACCOUNT,
     &CLUSTER_KEYS_OF_SERVICE_ACCOUNT,
     &CLOUD_KEYS_OF_USER,

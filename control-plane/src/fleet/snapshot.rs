@@ -7,7 +7,7 @@ use millstream_api::ids::PhysicalClusterId;
 
 use super::subscribe::{Outgoing, StreamEnd};
 use crate::app::App;
-use crate::store::{Transaction, api_keys, config_log, installation, logical_clusters, role_bindings};
+use crate::store::{Transaction, api_keys, client_quotas, config_log, installation, logical_clusters, role_bindings};
 
 /// Sends a snapshot and returns its epoch and revision. All of it is read in one transaction, a chunk at a time.
 pub async fn send(
@@ -25,6 +25,8 @@ pub async fn send(
     // Clusters first, so that nothing comes before its cluster; then roles, so that no key comes before its rights.
     let mut items = send_clusters(&mut transaction, physical_cluster, outgoing).await?;
     items += send_role_bindings(&mut transaction, physical_cluster, outgoing).await?;
+    // Quotas before keys, so that no client gets in without them.
+    items += send_client_quotas(&mut transaction, physical_cluster, outgoing).await?;
     items += send_api_keys(&mut transaction, physical_cluster, outgoing).await?;
     outgoing.send(Update::SnapshotEnd(SnapshotEnd { items })).await?;
     Ok((epoch, state.head))
@@ -73,6 +75,21 @@ async fn send_api_keys(
         after = last.id.clone();
         sent += chunk.len() as u64;
         outgoing.send(items_update(chunk.into_iter().map(config_item::Item::ApiKey))).await?;
+    }
+}
+
+async fn send_client_quotas(
+    transaction: &mut Transaction,
+    physical_cluster: &PhysicalClusterId,
+    outgoing: &Outgoing,
+) -> Result<u64, StreamEnd> {
+    let (mut after, mut sent) = (String::new(), 0);
+    loop {
+        let chunk = client_quotas::snapshot_chunk(transaction, physical_cluster, &after, chunk_limit()).await?;
+        let Some(last) = chunk.last() else { return Ok(sent) };
+        after = last.id.clone();
+        sent += chunk.len() as u64;
+        outgoing.send(items_update(chunk.into_iter().map(config_item::Item::ClientQuota))).await?;
     }
 }
 

@@ -5,10 +5,12 @@
 
 pub mod answers;
 pub mod api_keys;
+mod applied_quotas;
 pub mod audit;
 pub mod body;
 pub mod call;
 pub mod caller;
+pub mod client_quotas;
 pub mod clusters;
 pub mod credentials;
 pub mod detach;
@@ -24,6 +26,7 @@ pub mod operations;
 pub mod organizations;
 pub mod parameters;
 pub mod path;
+pub mod quota_scopes;
 pub mod rate_limit;
 pub mod request_id;
 pub mod role_bindings;

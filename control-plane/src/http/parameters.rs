@@ -62,8 +62,13 @@ impl Parameters {
 
     /// `page_size` and `page_token`.
     pub fn page(&self) -> Result<PageRequest, ApiError> {
-        page::parse(self.first("page_size"), self.first("page_token")).map_err(|error| match error {
-            PageError::Size => ApiError::bad_parameter("page_size", error.to_string()),
+        self.page_of_at_most(page::MAX_PAGE_SIZE)
+    }
+
+    /// `page_size` and `page_token` of a list whose pages may be larger.
+    pub fn page_of_at_most(&self, max: u32) -> Result<PageRequest, ApiError> {
+        page::parse(max, self.first("page_size"), self.first("page_token")).map_err(|error| match error {
+            PageError::Size { .. } => ApiError::bad_parameter("page_size", error.to_string()),
             PageError::Token => ApiError::bad_parameter("page_token", error.to_string()),
         })
     }

@@ -11,8 +11,8 @@ use utoipa_axum::routes;
 use super::error::ApiError;
 use super::operations::Operations;
 use super::{
-    api_keys, audit, clusters, detach, environments, health, kafka, openapi, organizations, rate_limit, request_id,
-    role_bindings, service_accounts,
+    api_keys, applied_quotas, audit, client_quotas, clusters, detach, environments, health, kafka, openapi,
+    organizations, quota_scopes, rate_limit, request_id, role_bindings, service_accounts,
 };
 use crate::app::App;
 
@@ -36,6 +36,12 @@ fn operations() -> OpenApiRouter<Arc<App>> {
         .routes(routes!(role_bindings::get::handle, role_bindings::delete::handle))
         .routes(routes!(clusters::list::handle, clusters::create::handle))
         .routes(routes!(clusters::get::handle, clusters::update::handle, clusters::delete::handle))
+        .routes(routes!(client_quotas::list::handle, client_quotas::create::handle))
+        .routes(routes!(client_quotas::get::handle, client_quotas::update::handle, client_quotas::delete::handle))
+        .routes(routes!(applied_quotas::list::handle))
+        .routes(routes!(applied_quotas::get::handle))
+        .routes(routes!(quota_scopes::list::handle))
+        .routes(routes!(quota_scopes::get::handle))
         .routes(routes!(audit::list::handle))
         .routes(routes!(audit::get::handle))
 }

@@ -78,6 +78,16 @@ pub enum OpenDatabaseError {
         /// Newest version that this program knows.
         known: i64,
     },
+    /// The database was written by an older version of this program.
+    #[error(
+        "the database has schema version {found}, this program works with {known}: start the service of this version first"
+    )]
+    OlderSchema {
+        /// Version in the database.
+        found: i64,
+        /// The version that this program works with.
+        known: i64,
+    },
     /// The engine refused.
     #[error("the database cannot be opened")]
     Engine(#[source] sqlx::Error),
@@ -97,8 +107,8 @@ pub enum Database {
         writer: SqlitePool,
         /// Connections that only read.
         readers: SqlitePool,
-        /// Held until the database is closed.
-        lock: File,
+        /// Held until the database is closed; none beside another process that holds it.
+        lock: Option<File>,
     },
     /// Shared by any number of replicas.
     Postgres(PgPool),
@@ -116,10 +126,28 @@ impl Database {
     /// Opens the database and brings its schema up to date.
     pub async fn open(url: &DatabaseUrl) -> Result<Self, OpenDatabaseError> {
         let database = match url {
-            DatabaseUrl::Sqlite(path) => open_sqlite(path).await?,
+            DatabaseUrl::Sqlite(path) => {
+                let lock = lock_file_beside(path)?;
+                create_private_file(path)?;
+                open_sqlite(path, Some(lock)).await?
+            }
             DatabaseUrl::Postgres(url) => open_postgres(url).await?,
         };
         migrations::run(&database).await?;
+        Ok(database)
+    }
+
+    /// Opens a database that exists and may be in use, for single changes by its operator. Never changes its schema.
+    pub async fn open_beside(url: &DatabaseUrl) -> Result<Self, OpenDatabaseError> {
+        let database = match url {
+            DatabaseUrl::Sqlite(path) => {
+                let not_there = |source| OpenDatabaseError::NotWritable { path: path.clone(), source };
+                File::options().write(true).open(path).map_err(not_there)?;
+                open_sqlite(path, None).await?
+            }
+            DatabaseUrl::Postgres(url) => open_postgres(url).await?,
+        };
+        migrations::check_current(&database).await?;
         Ok(database)
     }
 
@@ -156,7 +184,9 @@ impl Database {
                 readers.close().await;
                 writer.close().await;
                 // The lock also ends with the process: a failure here changes nothing.
-                let _ = lock.unlock();
+                if let Some(lock) = lock {
+                    let _ = lock.unlock();
+                }
             }
             Self::Postgres(pool) => pool.close().await,
         }
@@ -190,9 +220,7 @@ impl Transaction {
     }
 }
 
-async fn open_sqlite(path: &Path) -> Result<Database, OpenDatabaseError> {
-    let lock = lock_file_beside(path)?;
-    create_private_file(path)?;
+async fn open_sqlite(path: &Path, lock: Option<File>) -> Result<Database, OpenDatabaseError> {
     let options = SqliteConnectOptions::new()
         .filename(path)
         .create_if_missing(true)

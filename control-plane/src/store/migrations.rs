@@ -3,6 +3,8 @@
 //! Promises: each version is applied once, in order, in a transaction with its version number; replicas that start at
 //! the same time wait for each other. Refuses a database of a newer version and changes nothing in it.
 
+use std::cmp::Ordering;
+
 use sqlx::AssertSqlSafe;
 
 use super::database::{Database, OpenDatabaseError, Transaction};
@@ -31,6 +33,7 @@ const MIGRATIONS: &[Migration] = &[
         sqlite: include_str!("../../migrations/0007_dedicated_clusters.sqlite.sql"),
         postgres: include_str!("../../migrations/0007_dedicated_clusters.postgres.sql"),
     },
+    both(include_str!("../../migrations/0008_client_quotas.sql")),
 ];
 
 /// Number of the advisory lock that keeps replicas from migrating at the same time.
@@ -88,6 +91,19 @@ async fn migrate(database: &Database) -> Result<(), OpenDatabaseError> {
     }
     check_sqlite_references(&mut transaction).await?;
     transaction.commit().await.map_err(engine_error)
+}
+
+/// Refuses a database of any other version than the newest, and changes nothing in it.
+pub async fn check_current(database: &Database) -> Result<(), OpenDatabaseError> {
+    let mut transaction = database.read().await.map_err(engine_error)?;
+    let found: i64 = on!(&mut transaction, connection => {
+        sqlx::query_scalar("SELECT COALESCE(MAX(version), 0) FROM schema_versions").fetch_one(connection).await
+    })?;
+    match found.cmp(&newest_version()) {
+        Ordering::Less => Err(OpenDatabaseError::OlderSchema { found, known: newest_version() }),
+        Ordering::Equal => Ok(()),
+        Ordering::Greater => Err(OpenDatabaseError::NewerSchema { found, known: newest_version() }),
+    }
 }
 
 async fn check_sqlite_references(transaction: &mut Transaction) -> Result<(), OpenDatabaseError> {

@@ -26,6 +26,7 @@ const COUNTED: &[(&quota::Definition, &str, &str)] = &[
     ),
     (&quota::CKUS_OF_ENVIRONMENT, "environment_id", "logical_clusters WHERE kind = 'Dedicated'"),
     (&quota::CKUS_OF_CLUSTER, "id", "logical_clusters WHERE kind = 'Dedicated'"),
+    (&quota::CLIENT_QUOTAS_OF_CLUSTER, "cluster_id", "client_quotas"),
     (&quota::CLOUD_KEYS, "''", "api_keys WHERE cluster_id IS NULL"),
     (&quota::KEYS_OF_CLUSTER, "cluster_id", "api_keys WHERE cluster_id IS NOT NULL"),
     (

@@ -4,6 +4,8 @@
 //! number of replicas together never exceed a limit; a transaction that is rolled back gives its places back. Counters
 //! are changed in one order, behind every row of an object and before any config log.
 
+use std::collections::HashMap;
+
 use millstream_api::ids::OrganizationId;
 use sqlx::AssertSqlSafe;
 
@@ -129,6 +131,61 @@ pub async fn exchange(
         }
     }
     Ok(())
+}
+
+/// What one counter says.
+pub struct Counter {
+    /// Places in use.
+    pub used: i64,
+    /// When the day began whose creations are counted; 0 for what exists now.
+    pub counted_from: i64,
+    /// The limit that an operator set.
+    pub limit_override: Option<i64>,
+}
+
+/// Every counter of one organization.
+pub struct Counters(HashMap<(String, String), Counter>);
+
+impl Counters {
+    /// The counter of a quota and an object; none if nothing was ever counted or set there.
+    pub fn get(&self, code: &str, scope_id: &str) -> Option<&Counter> {
+        self.0.get(&(code.to_owned(), scope_id.to_owned()))
+    }
+}
+
+/// Reads every counter of an organization.
+pub async fn counters(transaction: &mut Transaction, scope: &OrgScope) -> Result<Counters, StoreError> {
+    let rows: Vec<(String, String, i64, i64, Option<i64>)> = on!(transaction, connection => {
+        sqlx::query_as(
+            "SELECT code, scope_id, used, counted_from, limit_override FROM quotas WHERE organization_id = $1",
+        )
+        .bind(scope.organization_id().to_string()).fetch_all(connection).await
+    })?;
+    let counters = rows.into_iter().map(|(code, scope_id, used, counted_from, limit_override)| {
+        ((code, scope_id), Counter { used, counted_from, limit_override })
+    });
+    Ok(Counters(counters.collect()))
+}
+
+/// Sets the limit of a quota for one object, or for every object of the organization; none puts the default back.
+/// Says whether there is such an organization.
+pub async fn set_limit(
+    transaction: &mut Transaction,
+    organization: OrganizationId,
+    quota: &Definition,
+    scope_id: &str,
+    limit: Option<i64>,
+) -> Result<bool, StoreError> {
+    let changed = on!(transaction, connection => {
+        sqlx::query(
+            "INSERT INTO quotas (organization_id, code, scope_id, used, counted_from, limit_override) \
+             SELECT id, $2, $3, 0, 0, $4 FROM organizations WHERE id = $1 \
+             ON CONFLICT (organization_id, code, scope_id) DO UPDATE SET limit_override = excluded.limit_override",
+        )
+        .bind(organization.to_string()).bind(quota.code).bind(scope_id).bind(limit)
+        .execute(connection).await.map(|result| result.rows_affected())
+    })?;
+    Ok(changed > 0)
 }
 
 /// Forgets the counters and raises of an object that is gone.

@@ -1,9 +1,10 @@
 //! Config events as values: what brokers of one physical cluster must learn.
 
 use millstream_api::fleet::{
-    ApiKey, ConfigItem, ConfigItemKey, LogicalCluster, RoleBinding, config_event, config_item, config_item_key,
+    ApiKey, ClientQuota, ConfigItem, ConfigItemKey, LogicalCluster, RoleBinding, config_event, config_item,
+    config_item_key,
 };
-use millstream_api::ids::{ApiKeyId, LogicalClusterId, RoleBindingId};
+use millstream_api::ids::{ApiKeyId, ClientQuotaId, LogicalClusterId, RoleBindingId};
 
 /// One change, before it has a revision.
 pub type Change = config_event::Change;
@@ -23,6 +24,11 @@ pub fn upsert_role_binding(role_binding: RoleBinding) -> Change {
     Change::Upsert(ConfigItem { item: Some(config_item::Item::RoleBinding(role_binding)) })
 }
 
+/// A client quota with its full value.
+pub fn upsert_client_quota(client_quota: ClientQuota) -> Change {
+    Change::Upsert(ConfigItem { item: Some(config_item::Item::ClientQuota(client_quota)) })
+}
+
 /// A logical cluster that is gone.
 pub fn delete_logical_cluster(id: &LogicalClusterId) -> Change {
     Change::Delete(ConfigItemKey { key: Some(config_item_key::Key::LogicalClusterId(id.to_string())) })
@@ -36,4 +42,9 @@ pub fn delete_api_key(id: &ApiKeyId) -> Change {
 /// A role binding that is gone.
 pub fn delete_role_binding(id: &RoleBindingId) -> Change {
     Change::Delete(ConfigItemKey { key: Some(config_item_key::Key::RoleBindingId(id.to_string())) })
+}
+
+/// A client quota that is gone.
+pub fn delete_client_quota(id: &ClientQuotaId) -> Change {
+    Change::Delete(ConfigItemKey { key: Some(config_item_key::Key::ClientQuotaId(id.to_string())) })
 }

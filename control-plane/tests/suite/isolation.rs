@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 
 use serde_json::{Value, json};
 
-use crate::fixture::rest::{cloud_key_body, cluster_body, kafka_key_body};
+use crate::fixture::rest::{client_quota_body, cloud_key_body, cluster_body, kafka_key_body};
 use crate::fixture::{Answer, Engine, Installation, Rest};
 
 /// Ids of one organization's objects.
@@ -22,6 +22,7 @@ struct Ids {
     key: String,
     binding: String,
     event: String,
+    client_quota: String,
 }
 
 /// One request, and whether it is refused with 404 for ids that are not the caller's.
@@ -48,6 +49,15 @@ fn cases(own: &Ids, theirs: &Ids) -> BTreeMap<&'static str, Vec<Case>> {
         refused("/iam/v2/role-bindings".into(), Some(body))
     };
     let in_environment = |environment: &str| json!({"spec":{"display_name":"x","environment":{"id":environment}}});
+    let client_quotas_of = |cluster: &str, environment: &str| {
+        format!("/kafka-quotas/v1/client-quotas?spec.cluster={cluster}&environment={environment}")
+    };
+    let own_client_quota = format!("/kafka-quotas/v1/client-quotas/{}", own.client_quota);
+    let their_client_quota = format!("/kafka-quotas/v1/client-quotas/{}", theirs.client_quota);
+    let own_quota_moved_to =
+        |field: &str, id: &str| refused(own_client_quota.clone(), Some(json!({"spec":{field:{"id":id}}})));
+    let applied =
+        |scope: &str, name: &str, id: &str| format!("/service-quota/v1/applied-quotas?scope={scope}&{name}={id}");
     BTreeMap::from([
         ("get /health", vec![]),
         (
@@ -55,6 +65,65 @@ fn cases(own: &Ids, theirs: &Ids) -> BTreeMap<&'static str, Vec<Case>> {
             [("principal", &theirs.account), ("credential_id", &theirs.key), ("resource_id", &theirs.cluster)]
                 .map(|(name, id)| Case { path: format!("/audit/v1/events?{name}={id}"), body: None, expected: 200 })
                 .into(),
+        ),
+        (
+            "get /kafka-quotas/v1/client-quotas",
+            vec![
+                refused(client_quotas_of(&theirs.cluster, &theirs.environment), None),
+                refused(client_quotas_of(&theirs.cluster, &own.environment), None),
+                refused(client_quotas_of(&own.cluster, &theirs.environment), None),
+            ],
+        ),
+        (
+            "post /kafka-quotas/v1/client-quotas",
+            [
+                client_quota_body(&theirs.environment, &theirs.cluster, &[&own.account]),
+                client_quota_body(&own.environment, &theirs.cluster, &[&own.account]),
+                client_quota_body(&theirs.environment, &own.cluster, &[&own.account]),
+                client_quota_body(&own.environment, &own.cluster, &[&theirs.account]),
+            ]
+            .map(|body| refused("/kafka-quotas/v1/client-quotas".into(), Some(body)))
+            .into(),
+        ),
+        ("get /kafka-quotas/v1/client-quotas/{id}", vec![refused(their_client_quota.clone(), None)]),
+        (
+            "patch /kafka-quotas/v1/client-quotas/{id}",
+            vec![
+                refused(their_client_quota.clone(), Some(json!({"spec":{"display_name":"x"}}))),
+                refused(own_client_quota.clone(), Some(json!({"spec":{"principals":[{"id":theirs.account}]}}))),
+                // What cannot change is refused before anything is looked up.
+                Case { expected: 400, ..own_quota_moved_to("cluster", &theirs.cluster) },
+                Case { expected: 400, ..own_quota_moved_to("environment", &theirs.environment) },
+            ],
+        ),
+        ("delete /kafka-quotas/v1/client-quotas/{id}", vec![refused(their_client_quota, None)]),
+        (
+            "get /service-quota/v1/applied-quotas",
+            vec![
+                refused(applied("ENVIRONMENT", "environment", &theirs.environment), None),
+                refused(applied("KAFKA_CLUSTER", "environment", &theirs.environment), None),
+                refused(applied("KAFKA_CLUSTER", "kafka_cluster", &theirs.cluster), None),
+                refused(applied("SERVICE_ACCOUNT", "service_account", &theirs.account), None),
+                refused(applied("USER_ACCOUNT", "user", &theirs.user), None),
+            ],
+        ),
+        (
+            "get /service-quota/v1/applied-quotas/{id}",
+            [
+                ("kafka.max_kafka_clusters.per_env", "environment", &theirs.environment),
+                ("kafka.max_api_keys.per_cluster", "kafka_cluster", &theirs.cluster),
+                ("iam.max_cloud_api_keys.per_service_account", "service_account", &theirs.account),
+                ("iam.max_cloud_api_keys.per_user", "user", &theirs.user),
+                // No quota has such a code.
+                (theirs.cluster.as_str(), "kafka_cluster", &own.cluster),
+            ]
+            .map(|(code, name, id)| refused(format!("/service-quota/v1/applied-quotas/{code}?{name}={id}"), None))
+            .into(),
+        ),
+        ("get /service-quota/v1/scopes", vec![]),
+        (
+            "get /service-quota/v1/scopes/{id}",
+            vec![refused(format!("/service-quota/v1/scopes/{}", theirs.environment), None)],
         ),
         ("get /audit/v1/events/{id}", vec![refused(format!("/audit/v1/events/{}", theirs.event), None)]),
         ("get /org/v2/organizations", vec![]),
@@ -178,13 +247,21 @@ fn cases(own: &Ids, theirs: &Ids) -> BTreeMap<&'static str, Vec<Case>> {
     ])
 }
 
-async fn make_objects(rest: &Rest, organization: &millstream_control_plane::Bootstrapped) -> Ids {
+async fn make_objects(
+    installation: &Installation,
+    rest: &Rest,
+    organization: &millstream_control_plane::Bootstrapped,
+) -> Ids {
     let made = rest.post("/org/v2/environments", json!({"display_name": "staging"})).await.expect(201);
     let (environment, event) = (made.text_at("/id"), made.headers["x-request-id"].to_str().expect("text").to_owned());
     let cluster = rest.create_cluster(&environment, "one").await;
     let account = rest.create_service_account("app").await;
     let (key, _) = rest.create_kafka_key(&account, &cluster).await;
     let crn = format!("crn://confluent.cloud/organization={}", organization.organization_id);
+    let dedicated = format!("UPDATE logical_clusters SET kind = 'Dedicated', units = 1 WHERE id = '{cluster}'");
+    installation.run_statement(&dedicated).await;
+    let quota = client_quota_body(&environment, &cluster, &["<default>"]);
+    let client_quota = rest.post("/kafka-quotas/v1/client-quotas", quota).await.expect(202).text_at("/id");
     let binding = rest.bind_role(&account, "MetricsViewer", &crn).await;
     Ids {
         organization: organization.organization_id.to_string(),
@@ -195,6 +272,7 @@ async fn make_objects(rest: &Rest, organization: &millstream_control_plane::Boot
         key,
         binding,
         event,
+        client_quota,
     }
 }
 
@@ -209,6 +287,7 @@ fn nobodys_ids() -> Ids {
         key: "AAAAAAAAAAAAAAAA".into(),
         binding: "rb-n0body00".into(),
         event: "5f0d6d1c-0000-4000-8000-000000000001".into(),
+        client_quota: "cq-n0body00".into(),
     }
 }
 
@@ -226,7 +305,7 @@ fn comparable(answer: &Answer, sent: &Ids) -> String {
     let request_id = answer.headers["x-request-id"].to_str().expect("text").to_owned();
     let mut text = answer.text.replace(&request_id, "<request>");
     let ids = [&sent.organization, &sent.environment, &sent.cluster, &sent.account, &sent.user, &sent.key, &sent.event];
-    for id in ids.into_iter().chain([&sent.binding]) {
+    for id in ids.into_iter().chain([&sent.binding, &sent.client_quota]) {
         text = text.replace(id.as_str(), "<id>");
     }
     format!("{} {} {text}", answer.status, headers.join(", "))
@@ -250,8 +329,8 @@ on_both_engines! {
         let installation = Installation::start(engine).await;
         let acme = &installation.rest;
         let (globex_organization, globex) = installation.another_organization().await;
-        let own = make_objects(acme, &installation.organization).await;
-        let theirs = make_objects(&globex, &globex_organization).await;
+        let own = make_objects(&installation, acme, &installation.organization).await;
+        let theirs = make_objects(&installation, &globex, &globex_organization).await;
         let nobodys = nobodys_ids();
         let before = snapshot(&globex, &theirs).await;
 

@@ -16,7 +16,7 @@ use crate::http::path::PathId;
 use crate::store::api_keys::{self, ApiKey};
 use crate::store::config_log::{self, Changes};
 use crate::store::role_bindings::{self, Gone};
-use crate::store::{logical_clusters, organizations, physical_clusters, quotas, shard};
+use crate::store::{client_quotas, logical_clusters, organizations, physical_clusters, quotas, shard};
 
 /// Deletes a Kafka cluster, its topics, its keys and the role bindings on it.
 #[utoipa::path(delete, path = "/cmk/v2/clusters/{id}", operation_id = "deleteCmkV2Cluster", tag = "Clusters",
@@ -50,6 +50,7 @@ pub async fn handle(
     for host in role_bindings::hosts(&mut transaction, caller.scope.organization_id()).await? {
         changes.insert(host, bindings.ids.iter().map(shard::delete_role_binding).collect());
     }
+    let client_quotas = client_quotas::delete_of_cluster(&mut transaction, &caller.scope, &id).await?;
     logical_clusters::delete(&mut transaction, &caller.scope, &id).await?;
     let now = app.clock.now();
     if let Some(physical_cluster) = row.physical_cluster_id {
@@ -57,6 +58,7 @@ pub async fn handle(
         let changes = changes.entry(physical_cluster).or_default();
         // Keys first, so that no broker sees a key without its cluster.
         changes.extend(keys.iter().map(|key| shard::delete_api_key(&key.id)));
+        changes.extend(client_quotas.iter().map(shard::delete_client_quota));
         changes.push(shard::delete_logical_cluster(&id));
     }
     changes.retain(|_, changes| !changes.is_empty());

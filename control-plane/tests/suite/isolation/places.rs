@@ -11,7 +11,7 @@ use super::{Case, Ids, cases};
 
 /// Parameters of queries that name no object.
 const PLAIN_PARAMETERS: &[&str] =
-    &["page_size", "page_token", "display_name", "role_name", "operation_id", "status", "from", "until"];
+    &["page_size", "page_token", "display_name", "role_name", "operation_id", "status", "from", "until", "scope", "id"];
 
 /// Where in a request an id is expected.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
@@ -32,6 +32,7 @@ fn ids_of(name: &str) -> Ids {
         key: format!("{name}-key"),
         binding: format!("{name}-binding"),
         event: format!("{name}-event"),
+        client_quota: format!("{name}-client-quota"),
     }
 }
 

@@ -3,11 +3,13 @@
 use serde_json::{Value, json};
 
 use super::{Ids, comparable, make_objects, nobodys_ids};
-use crate::fixture::rest::{cloud_key_body, cluster_body, kafka_key_body, role_binding_body};
+use crate::fixture::rest::{client_quota_body, cloud_key_body, cluster_body, kafka_key_body, role_binding_body};
 use crate::fixture::{Answer, Engine, Installation, Rest};
 
-/// Lists that hold one object in a new organization, so that there is no second page.
-const LISTS_OF_ONE: &[&str] = &["/org/v2/organizations"];
+/// Lists that hold one object in a new organization, so that there is no second page, and those whose objects have the
+/// same ids in every organization.
+const SKIPPED_LISTS: &[&str] =
+    &["/org/v2/organizations", "/service-quota/v1/applied-quotas", "/service-quota/v1/scopes"];
 
 fn document() -> Value {
     serde_json::from_str(&millstream_control_plane::openapi_document()).expect("JSON")
@@ -57,6 +59,9 @@ fn new_objects(path: &str, ids: &Ids) -> Vec<Value> {
                 format!("crn://confluent.cloud/organization={}/environment={}", ids.organization, ids.environment);
             vec![role_binding_body(&ids.account, "EnvironmentAdmin", &crn)]
         }
+        "/kafka-quotas/v1/client-quotas" => {
+            vec![client_quota_body(&ids.environment, &ids.cluster, &[&ids.account])]
+        }
         "/cmk/v2/clusters" => vec![cluster_body(&ids.environment, "again")],
         _ => panic!("POST {path} has no row in this test"),
     }
@@ -71,9 +76,10 @@ on_both_engines! {
         let installation = Installation::start(engine).await;
         let acme = &installation.rest;
         let (globex_organization, globex) = installation.another_organization().await;
-        let own = make_objects(acme, &installation.organization).await;
-        let theirs = make_objects(&globex, &globex_organization).await;
-        for path in ["/org/v2/environments", "/iam/v2/service-accounts", "/iam/v2/api-keys", "/cmk/v2/clusters"] {
+        let own = make_objects(&installation, acme, &installation.organization).await;
+        let theirs = make_objects(&installation, &globex, &globex_organization).await;
+        for path in ["/org/v2/environments", "/iam/v2/service-accounts", "/iam/v2/api-keys", "/cmk/v2/clusters",
+            "/kafka-quotas/v1/client-quotas"] {
             for body in new_objects(path, &theirs) {
                 let answer = globex.post(path, body).await;
                 assert!(answer.status < 300, "{path}: {}", answer.text);
@@ -82,7 +88,7 @@ on_both_engines! {
         let document = document();
         let mut tokens = 0;
         for (path, operation) in operations(&document, "get") {
-            if !parameters(operation).any(|(name, _)| name == "page_token") || LISTS_OF_ONE.contains(&path.as_str()) {
+            if !parameters(operation).any(|(name, _)| name == "page_token") || SKIPPED_LISTS.contains(&path.as_str()) {
                 continue;
             }
             let list = list_path(path, operation, &theirs);
@@ -104,8 +110,8 @@ on_both_engines! {
         let installation = Installation::start(engine).await;
         let acme = &installation.rest;
         let (globex_organization, globex) = installation.another_organization().await;
-        let own = make_objects(acme, &installation.organization).await;
-        let theirs = make_objects(&globex, &globex_organization).await;
+        let own = make_objects(&installation, acme, &installation.organization).await;
+        let theirs = make_objects(&installation, &globex, &globex_organization).await;
         let nobodys = nobodys_ids();
         let document = document();
         // Requests to brokers are passed on without looking at a key.
@@ -134,7 +140,7 @@ on_both_engines! {
         let installation = Installation::start(engine).await;
         let acme = &installation.rest;
         let (globex_organization, globex) = installation.another_organization().await;
-        let theirs = make_objects(&globex, &globex_organization).await;
+        let theirs = make_objects(&installation, &globex, &globex_organization).await;
         let nobodys = nobodys_ids();
         let document = document();
         for method in ["get", "patch", "delete"] {
@@ -163,6 +169,12 @@ fn object_path(template: &str, ids: &Ids) -> String {
         "/iam/v2/service-accounts" => format!("{collection}/{}", ids.account),
         "/iam/v2/api-keys" => format!("{collection}/{}", ids.key),
         "/iam/v2/role-bindings" => format!("{collection}/{}", ids.binding),
+        "/kafka-quotas/v1/client-quotas" => format!("{collection}/{}", ids.client_quota),
+        // The same for everybody: what makes the difference is the object in the query.
+        "/service-quota/v1/applied-quotas" => {
+            format!("{collection}/kafka.max_api_keys.per_cluster?kafka_cluster={}", ids.cluster)
+        }
+        "/service-quota/v1/scopes" => format!("{collection}/{}", ids.environment),
         "/audit/v1/events" => format!("{collection}/{}", ids.event),
         "/cmk/v2/clusters" => format!("{collection}/{}?environment={}", ids.cluster, ids.environment),
         _ => panic!("{template} has no row in this test"),
@@ -173,6 +185,7 @@ fn object_path(template: &str, ids: &Ids) -> String {
 fn patch_body(path: &str, ids: &Ids) -> Vec<u8> {
     let body = match path.split('/').nth(3).unwrap_or_default() {
         "clusters" => json!({"spec":{"display_name":"x","environment":{"id":ids.environment}}}),
+        "client-quotas" => json!({"spec":{"display_name":"x"}}),
         "api-keys" => json!({"spec":{"display_name":"x"}}),
         _ => json!({"display_name":"x"}),
     };
