@@ -53,6 +53,8 @@ pub enum Command {
     ServiceAccount(ServiceAccountGroup),
     /// API keys of a cluster or of the cloud API
     ApiKey(ApiKeyGroup),
+    /// Role bindings: what users and service accounts may do
+    RoleBinding(RoleBindingGroup),
     /// Topics of a cluster, and the records in them
     Topic(TopicGroup),
     /// Ready-made configuration for Kafka clients
@@ -191,6 +193,10 @@ group!(
     ApiKeyGroup, ApiKeyVerb
 );
 group!(
+    /// `millstream role-binding …`
+    RoleBindingGroup, RoleBindingVerb
+);
+group!(
     /// `millstream topic …`
     TopicGroup, TopicVerb
 );
@@ -309,6 +315,36 @@ pub enum ServiceAccountVerb {
         description: Option<String>,
     },
     /// Delete service accounts and their API keys
+    Delete(DeleteArgs),
+}
+
+#[derive(Subcommand)]
+pub enum RoleBindingVerb {
+    /// Give a role on a cluster, or on some of its topics and groups
+    Create {
+        /// Who gets the role: a service account id (sa-…) or a user id (u-…)
+        #[arg(long, value_name = "ID")]
+        principal: String,
+        /// The role: CloudClusterAdmin, DeveloperRead, DeveloperWrite and so on
+        #[arg(long)]
+        role: String,
+        /// Only these of the cluster: topic=NAME, group=NAME or transactional-id=NAME; NAME* for all that begin so
+        #[arg(long, value_name = "TYPE=NAME")]
+        resource: Option<String>,
+        /// Instead of the cluster, whatever this resource name stands for: an organization, an environment
+        #[arg(long, value_name = "CRN", conflicts_with = "resource")]
+        crn_pattern: Option<String>,
+    },
+    /// List role bindings on the cluster and on what is in it
+    List {
+        /// Only those of this service account or user
+        #[arg(long, value_name = "ID")]
+        principal: Option<String>,
+        /// Instead of the cluster, whatever this resource name stands for
+        #[arg(long, value_name = "CRN")]
+        crn_pattern: Option<String>,
+    },
+    /// Take roles away
     Delete(DeleteArgs),
 }
 

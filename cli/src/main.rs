@@ -66,6 +66,10 @@ fn run(command_line: CommandLine) -> Result<(), Failure> {
             let context = context(&group.connection, &data_dir?, output)?;
             runtime.block_on(commands::api_key::run(&context, group.verb))
         }
+        Command::RoleBinding(group) => {
+            let context = context(&group.connection, &data_dir?, output)?;
+            runtime.block_on(commands::role_binding::run(&context, group.verb))
+        }
         Command::Topic(group) => {
             let context = context(&group.connection, &data_dir?, output)?;
             runtime.block_on(commands::topic::run(&context, group.verb))

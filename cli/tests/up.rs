@@ -182,14 +182,18 @@ fn a_second_cluster_is_reached_with_a_key_of_its_own_and_not_with_another() {
     let words = format!("api-key create --resource {cluster} --service-account {account} -o json");
     let key = json_of(&with_login(&data_dir, &words));
     let (id, secret) = (key["id"].as_str().expect("an id"), key["spec"]["secret"].as_str().expect("a secret"));
-
+    let keys = format!("--cluster {cluster} --kafka-api-key {id} --kafka-api-secret {secret}");
     with_login(&data_dir, "topic create only-in-first");
     assert_eq!(
         json_of(&with_login(&data_dir, &format!("topic list --cluster {cluster} -o json"))),
         Value::Array(vec![])
     );
     with_login(&data_dir, &format!("topic create mine --cluster {cluster}"));
-    let keys = format!("--cluster {cluster} --kafka-api-key {id} --kafka-api-secret {secret}");
+    let denied = run(folder.path(), &format!("topic consume mine -b -e {keys} --data-dir {}", data_dir.display()));
+    assert_eq!(denied.status.code(), Some(4), "{}", stderr(&denied));
+    let words = format!("role-binding create --principal {account} --role CloudClusterAdmin --cluster {cluster}");
+    with_login(&data_dir, &words);
+
     with_input(&data_dir, &format!("topic produce mine {keys}"), "hello\n");
     let consumed = with_login(&data_dir, &format!("topic consume mine -b -e {keys}"));
     assert_eq!(stdout(&consumed), "hello\n");

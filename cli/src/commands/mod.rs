@@ -8,6 +8,7 @@ pub mod client_config;
 pub mod cluster;
 mod delete;
 pub mod environment;
+pub mod role_binding;
 pub mod service_account;
 pub mod topic;
 pub mod version;
