@@ -48,9 +48,10 @@ pub(crate) fn on_group(grants: &Grants, group_id: &str) -> i32 {
     bits(grants.operations(KafkaResource::Group, group_id), GROUP)
 }
 
-/// What may be done to the logical cluster.
+/// What may be done to the logical cluster; nothing for a principal that may not describe it, as in Kafka.
 pub(crate) fn on_cluster(grants: &Grants) -> i32 {
-    bits(grants.operations(KafkaResource::Cluster, CLUSTER_NAME), CLUSTER)
+    let allowed = grants.operations(KafkaResource::Cluster, CLUSTER_NAME);
+    if allowed.contains(Operation::Describe) { bits(allowed, CLUSTER) } else { 0 }
 }
 
 /// Every operation there is has a bit below the one of [`NOT_ASKED`].

@@ -39,6 +39,7 @@ pub const SUITES: &[Suite] = &[
     java::SUITE,
     kcat::SUITE,
     python::CONFLUENT_KAFKA,
+    python::ACCESS,
     python::KAFKA_PYTHON,
     franz_go::FRANZ_GO,
     franz_go::KGO,

@@ -3,10 +3,10 @@ use std::path::PathBuf;
 use std::process::Command;
 use std::time::Duration;
 
-use anyhow::Result;
+use anyhow::{Result, bail};
 
 use super::Suite;
-use crate::context::Context;
+use crate::context::{Against, Context};
 use crate::need;
 use crate::outcome::Outcome;
 
@@ -17,12 +17,26 @@ pub const CONFLUENT_KAFKA: Suite = Suite {
     run: |context| run(context, "confluent-kafka", "confluent_kafka_checks.py"),
 };
 
+pub const ACCESS: Suite = Suite {
+    name: "access",
+    about: "what confluent-kafka may do with ACLs, with role bindings and with neither",
+    needs: &[need::PYTHON],
+    run: run_access,
+};
+
 pub const KAFKA_PYTHON: Suite = Suite {
     name: "kafka-python",
     about: "kafka-python: an implementation of the protocol in Python",
     needs: &[need::PYTHON],
     run: |context| run(context, "kafka-python", "kafka_python_checks.py"),
 };
+
+fn run_access(context: &Context) -> Result<Outcome> {
+    if context.against != Against::Millstream {
+        bail!("Apache Kafka has no REST API to make accounts and roles with");
+    }
+    run(context, "access", "access_checks.py")
+}
 
 fn run(context: &Context, name: &str, script: &str) -> Result<Outcome> {
     let python = virtual_environment(context)?;

@@ -2,13 +2,14 @@
 
 use std::collections::BTreeMap;
 
+use millstream_api::role::Operation;
 use millstream_metadata::decide::Mode;
 use millstream_protocol::error_code::ErrorCode;
 use millstream_protocol::messages::alter_configs_request::{AlterConfigsRequest, AlterConfigsResource};
 use millstream_protocol::messages::alter_configs_response::{AlterConfigsResourceResponse, AlterConfigsResponse};
 
 use super::RequestContext;
-use super::describe_configs::TOPIC;
+use super::describe_configs::{self, TOPIC};
 use crate::topics;
 
 /// Why other resources are refused.
@@ -34,6 +35,11 @@ async fn alter(
     resource: &AlterConfigsResource<'_>,
     mode: Mode,
 ) -> (ErrorCode, Option<String>) {
+    let allowed =
+        describe_configs::check(ctx, Operation::AlterConfigs, resource.resource_type, &resource.resource_name);
+    if let Err(code) = allowed {
+        return (code, Some(code.message().to_owned()));
+    }
     if resource.resource_type != TOPIC {
         return (ErrorCode::InvalidRequest, Some(ONLY_TOPICS.to_owned()));
     }

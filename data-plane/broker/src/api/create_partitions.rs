@@ -2,6 +2,7 @@
 
 use std::collections::HashSet;
 
+use millstream_api::role::{KafkaResource, Operation};
 use millstream_metadata::decide::Mode;
 use millstream_protocol::error_code::ErrorCode;
 use millstream_protocol::messages::create_partitions_request::{CreatePartitionsRequest, CreatePartitionsTopic};
@@ -38,6 +39,10 @@ async fn add<'a>(
     topic: CreatePartitionsTopic<'a>,
     mode: Mode,
 ) -> CreatePartitionsTopicResult<'a> {
+    if let Err(code) = ctx.check(Operation::Alter, KafkaResource::Topic, &topic.name) {
+        let error_message = Some(code.message().into());
+        return CreatePartitionsTopicResult { name: topic.name, error_code: code.code(), error_message };
+    }
     let tenant = &ctx.authenticated.credential.tenant;
     let assignments =
         topic.assignments.map(|assignments| assignments.into_iter().map(|assignment| assignment.broker_ids).collect());

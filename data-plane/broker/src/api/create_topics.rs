@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 
+use millstream_api::role::{KafkaResource, Operation};
 use millstream_metadata::decide::{Assignments, CreatedTopic, Mode};
 use millstream_protocol::error_code::ErrorCode;
 use millstream_protocol::messages::create_topics_request::{CreatableTopic, CreateTopicsRequest};
@@ -40,6 +41,15 @@ pub(super) async fn handle<'a>(ctx: &RequestContext<'_>, request: CreateTopicsRe
 }
 
 async fn create<'a>(ctx: &RequestContext<'_>, topic: CreatableTopic<'a>, mode: Mode) -> CreatableTopicResult<'a> {
+    let may_create_any = ctx.allows_on_cluster(Operation::Create);
+    if !may_create_any && let Err(code) = ctx.check(Operation::Create, KafkaResource::Topic, &topic.name) {
+        return CreatableTopicResult {
+            error_code: code.code(),
+            error_message: Some("Authorization failed.".into()),
+            name: topic.name,
+            ..CreatableTopicResult::default()
+        };
+    }
     let tenant = &ctx.authenticated.credential.tenant;
     let mut assignments = Assignments::new();
     for assignment in &topic.assignments {
@@ -67,15 +77,25 @@ async fn create<'a>(ctx: &RequestContext<'_>, topic: CreatableTopic<'a>, mode: M
         mode,
     };
     match topics::create(ctx.broker, tenant, wanted).await {
-        Ok(created) => CreatableTopicResult {
-            topic_id: if mode == Mode::Apply { created.topic_id } else { uuid::Uuid::nil() },
-            error_code: ErrorCode::None.code(),
-            num_partitions: created.partition_count,
-            replication_factor: created.replication_factor,
-            configs: Some(describe(&created)),
-            name: topic.name,
-            ..CreatableTopicResult::default()
-        },
+        Ok(created) => {
+            let created_topic = CreatableTopicResult {
+                topic_id: if mode == Mode::Apply { created.topic_id } else { uuid::Uuid::nil() },
+                error_code: ErrorCode::None.code(),
+                ..CreatableTopicResult::default()
+            };
+            match ctx.check(Operation::DescribeConfigs, KafkaResource::Topic, &topic.name) {
+                Ok(()) => CreatableTopicResult {
+                    num_partitions: created.partition_count,
+                    replication_factor: created.replication_factor,
+                    configs: Some(describe(&created)),
+                    name: topic.name,
+                    ..created_topic
+                },
+                Err(code) => {
+                    CreatableTopicResult { topic_config_error_code: code.code(), name: topic.name, ..created_topic }
+                }
+            }
+        }
         Err(error) => CreatableTopicResult {
             error_code: error.code().code(),
             error_message: Some(error.to_string().into()),

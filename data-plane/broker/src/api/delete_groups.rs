@@ -1,5 +1,6 @@
 //! DeleteGroups: removes groups that have no members, with their committed offsets.
 
+use millstream_api::role::{KafkaResource, Operation};
 use millstream_protocol::error_code::ErrorCode;
 use millstream_protocol::messages::delete_groups_request::DeleteGroupsRequest;
 use millstream_protocol::messages::delete_groups_response::{DeletableGroupResult, DeleteGroupsResponse};
@@ -15,6 +16,9 @@ pub(super) async fn handle<'a>(ctx: &RequestContext<'_>, request: DeleteGroupsRe
 }
 
 fn delete(ctx: &RequestContext<'_>, group_id: &str) -> ErrorCode {
+    if let Err(code) = ctx.check(Operation::Delete, KafkaResource::Group, group_id) {
+        return code;
+    }
     match ctx.broker.groups.delete_group(&ctx.authenticated.credential.tenant, group_id) {
         Ok(()) => ErrorCode::None,
         Err(error) => error.code(),

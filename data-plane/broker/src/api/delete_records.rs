@@ -1,5 +1,6 @@
 //! DeleteRecords: moves the log start offset forward; records below it are gone for every reader.
 
+use millstream_api::role::{KafkaResource, Operation};
 use millstream_log::ReadError;
 use millstream_protocol::error_code::ErrorCode;
 use millstream_protocol::messages::delete_records_request::DeleteRecordsRequest;
@@ -24,6 +25,7 @@ pub(super) async fn handle<'a>(
     let tenant = image.tenant(&ctx.authenticated.credential.tenant);
     let mut topics = Vec::with_capacity(request.topics.len());
     for topic in request.topics {
+        let allowed = ctx.check(Operation::Delete, KafkaResource::Topic, &topic.name);
         let known = tenant.and_then(|tenant| tenant.topic_by_name(&topic.name));
         let hosted = known.and_then(|known| ctx.broker.partitions.topic(known.id));
         let partitions = topic
@@ -31,9 +33,10 @@ pub(super) async fn handle<'a>(
             .iter()
             .map(|wanted| {
                 let partition = hosted.as_ref().and_then(|hosted| hosted.partition(wanted.partition_index));
-                let deleted = match partition {
-                    Some(partition) => delete(ctx, partition, wanted.offset),
-                    None => Err(ErrorCode::UnknownTopicOrPartition),
+                let deleted = match (allowed, partition) {
+                    (Err(code), _) => Err(code),
+                    (Ok(()), Some(partition)) => delete(ctx, partition, wanted.offset),
+                    (Ok(()), None) => Err(ErrorCode::UnknownTopicOrPartition),
                 };
                 let (low_watermark, code) = match deleted {
                     Ok(low_watermark) => (low_watermark, ErrorCode::None),

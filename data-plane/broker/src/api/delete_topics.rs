@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 
+use millstream_api::role::{KafkaResource, Operation};
 use millstream_metadata::decide::TopicSelector;
 use millstream_protocol::error_code::ErrorCode;
 use millstream_protocol::messages::delete_topics_request::{DeleteTopicState, DeleteTopicsRequest};
@@ -30,6 +31,9 @@ async fn delete<'a>(ctx: &RequestContext<'_>, topic: DeleteTopicState<'a>) -> De
             return result(topic, ErrorCode::InvalidRequest, Some("name either the topic or its id".into()));
         }
     };
+    if let Err(refused) = authorize(ctx, &topic) {
+        return refused;
+    }
     match topics::delete(ctx.broker, tenant, selector).await {
         Ok(deleted) => DeletableTopicResult {
             name: Some(deleted.name.to_string().into()),
@@ -39,6 +43,20 @@ async fn delete<'a>(ctx: &RequestContext<'_>, topic: DeleteTopicState<'a>) -> De
         },
         Err(error) => result(topic, error.code(), Some(error.to_string().into())),
     }
+}
+
+/// The refusal, unless the principal may delete the topic. Its name is told only to who may see it.
+fn authorize<'a>(ctx: &RequestContext<'_>, topic: &DeleteTopicState<'a>) -> Result<(), DeletableTopicResult<'a>> {
+    let image = ctx.broker.metadata.image();
+    let by_id = || image.topic_by_id(&ctx.authenticated.credential.tenant, topic.topic_id);
+    let name = topic.name.as_deref().or_else(|| by_id().map(|known| known.name.as_str()));
+    // An id that does not exist is answered as unknown.
+    let Some(name) = name else { return Ok(()) };
+    let Err(code) = ctx.check(Operation::Delete, KafkaResource::Topic, name) else { return Ok(()) };
+    let may_see = topic.name.is_some() || ctx.allows(Operation::Describe, KafkaResource::Topic, name);
+    let name = may_see.then(|| name.to_owned().into());
+    let topic = DeleteTopicState { name, topic_id: topic.topic_id };
+    Err(result(topic, code, Some(code.message().into())))
 }
 
 fn result<'a>(

@@ -2,6 +2,7 @@
 //!
 //! A broker of this service shows the few settings that tools read by name; they are fixed for tenants.
 
+use millstream_api::role::{KafkaResource, Operation};
 use millstream_metadata::topic_config::ConfigType;
 use millstream_protocol::error_code::ErrorCode;
 use millstream_protocol::messages::describe_configs_request::{DescribeConfigsRequest, DescribeConfigsResource};
@@ -16,6 +17,7 @@ use crate::topics::{self, ConfigEntry};
 /// Kafka's resource types.
 pub(super) const TOPIC: i8 = 2;
 pub(super) const BROKER: i8 = 4;
+const GROUP: i8 = 32;
 /// Kafka's config sources.
 pub(super) const SOURCE_TOPIC: i8 = 1;
 const SOURCE_STATIC_BROKER: i8 = 4;
@@ -40,6 +42,9 @@ fn describe<'a>(
     resource: DescribeConfigsResource<'a>,
     options: &Options,
 ) -> DescribeConfigsResult<'a> {
+    if let Err(code) = check(ctx, Operation::DescribeConfigs, resource.resource_type, &resource.resource_name) {
+        return refuse(resource, code, code.message());
+    }
     let (entries, set_source) = match resource.resource_type {
         TOPIC => {
             let image = ctx.broker.metadata.image();
@@ -72,6 +77,21 @@ fn describe<'a>(
         resource_type: resource.resource_type,
         resource_name: resource.resource_name,
         configs,
+    }
+}
+
+/// Kafka's error, unless the principal may do this to the configs of a resource: those of topics and groups are their
+/// own, all others are the cluster's.
+pub(super) fn check(
+    ctx: &RequestContext<'_>,
+    operation: Operation,
+    resource_type: i8,
+    name: &str,
+) -> Result<(), ErrorCode> {
+    match resource_type {
+        TOPIC => ctx.check(operation, KafkaResource::Topic, name),
+        GROUP => ctx.check(operation, KafkaResource::Group, name),
+        _ => ctx.check_cluster(operation),
     }
 }
 

@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 
+use millstream_api::role::{KafkaResource, Operation};
 use millstream_protocol::error_code::ErrorCode;
 use millstream_protocol::messages::describe_groups_request::DescribeGroupsRequest;
 use millstream_protocol::messages::describe_groups_response::{
@@ -32,6 +33,9 @@ pub(super) async fn handle<'a>(
 }
 
 fn describe<'a>(ctx: &RequestContext<'_>, group_id: Cow<'a, str>, authorized_operations: i32) -> DescribedGroup<'a> {
+    if let Err(code) = ctx.check(Operation::Describe, KafkaResource::Group, &group_id) {
+        return DescribedGroup { group_id, error_code: code.code(), ..DescribedGroup::default() };
+    }
     let tenant = &ctx.authenticated.credential.tenant;
     let group = match ctx.broker.groups.describe(tenant, &group_id) {
         Ok(group) => group,

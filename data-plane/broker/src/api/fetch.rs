@@ -7,6 +7,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use millstream_api::role::{KafkaResource, Operation};
 use millstream_log::{MinOneBatch, ReadError, Slice};
 use millstream_protocol::api_key::ApiKey;
 use millstream_protocol::error_code::ErrorCode;
@@ -100,7 +101,7 @@ impl Waiting {
         let waiter = FetchWaiter::new(min_bytes);
         let mut partitions = Vec::new();
         for topic in &request.topics {
-            let Some(topic_id) = topic_id(ctx, topic) else { continue };
+            let Ok(topic_id) = readable_topic(ctx, request, topic) else { continue };
             for wanted in &topic.partitions {
                 let Some(partition) = ctx.broker.partitions.get(topic_id, wanted.partition) else { continue };
                 partition.add_waiter(&waiter);
@@ -119,38 +120,47 @@ impl Drop for Waiting {
     }
 }
 
-fn topic_id(ctx: &RequestContext<'_>, topic: &FetchTopic<'_>) -> Option<uuid::Uuid> {
+/// The id of a topic that may be read. A name that may not be read is answered alike whether it exists or not; an id
+/// is no secret.
+fn readable_topic(
+    ctx: &RequestContext<'_>,
+    request: &FetchRequest<'_>,
+    topic: &FetchTopic<'_>,
+) -> Result<uuid::Uuid, ErrorCode> {
     let image = ctx.broker.metadata.image();
-    let tenant = image.tenant(&ctx.authenticated.credential.tenant)?;
-    let known = if ctx.api_version >= FIRST_TOPIC_ID_VERSION {
-        tenant.topic_by_id(topic.topic_id)
-    } else {
-        tenant.topic_by_name(&topic.topic)
+    let tenant = image.tenant(&ctx.authenticated.credential.tenant);
+    // A broker that follows would need ClusterAction, which no tenant has.
+    let is_follower = request.replica_id >= 0 || request.replica_state.replica_id >= 0;
+    let check = |name: &str| {
+        let may_read = !is_follower && ctx.allows(Operation::Read, KafkaResource::Topic, name);
+        if may_read { Ok(()) } else { Err(ErrorCode::TopicAuthorizationFailed) }
     };
-    known.map(|known| known.id)
+    if ctx.api_version >= FIRST_TOPIC_ID_VERSION {
+        let known = tenant.and_then(|tenant| tenant.topic_by_id(topic.topic_id)).ok_or(ErrorCode::UnknownTopicId)?;
+        check(known.name.as_str())?;
+        return Ok(known.id);
+    }
+    check(&topic.topic)?;
+    let known = tenant.and_then(|tenant| tenant.topic_by_name(&topic.topic));
+    known.map(|known| known.id).ok_or(ErrorCode::UnknownTopicOrPartition)
 }
 
 fn read<'a>(ctx: &RequestContext<'_>, request: &FetchRequest<'a>) -> Read<'a> {
     let isolation = if request.isolation_level == 1 { Isolation::ReadCommitted } else { Isolation::ReadUncommitted };
     let max_response_bytes = MAX_RESPONSE_BYTES.min(ctx.authenticated.quota.max_fetch_bytes());
     let max_bytes = usize::try_from(request.max_bytes).unwrap_or(0).min(max_response_bytes);
-    let unknown_topic = if ctx.api_version >= FIRST_TOPIC_ID_VERSION {
-        ErrorCode::UnknownTopicId
-    } else {
-        ErrorCode::UnknownTopicOrPartition
-    };
     let mut slices = Vec::new();
     let mut bytes = 0;
     let mut has_error = false;
     let mut responses = Vec::with_capacity(request.topics.len());
     for topic in &request.topics {
-        let topic_id = topic_id(ctx, topic);
+        let topic_id = readable_topic(ctx, request, topic);
         let mut partitions = Vec::with_capacity(topic.partitions.len());
         for wanted in &topic.partitions {
             let room = max_bytes.saturating_sub(bytes);
             let fetched = match topic_id {
-                Some(topic_id) => read_partition(ctx, topic_id, wanted, room, bytes == 0, isolation),
-                None => Err(unknown_topic),
+                Ok(topic_id) => read_partition(ctx, topic_id, wanted, room, bytes == 0, isolation),
+                Err(code) => Err(code),
             };
             has_error |= fetched.is_err();
             let (data, slice) = match fetched {

@@ -1,5 +1,8 @@
 //! FindCoordinator: which broker keeps a group. The address must be the one that Metadata names for that broker.
 
+use std::borrow::Cow;
+
+use millstream_api::role::{KafkaResource, Operation};
 use millstream_protocol::error_code::ErrorCode;
 use millstream_protocol::messages::find_coordinator_request::FindCoordinatorRequest;
 use millstream_protocol::messages::find_coordinator_response::{Coordinator, FindCoordinatorResponse};
@@ -17,36 +20,52 @@ pub(super) async fn handle<'a>(
     ctx: &RequestContext<'_>,
     request: FindCoordinatorRequest<'a>,
 ) -> FindCoordinatorResponse<'a> {
-    let refusal = match request.key_type {
-        GROUP => None,
-        TRANSACTION => Some("transactions are not available on this cluster"),
-        _ => Some("the key type is not known to this cluster"),
-    };
-    let settings = &ctx.broker.settings;
-    let (error_code, node_id, host, port) = match refusal {
-        None => {
-            let host = settings.advertised_host.clone();
-            (ErrorCode::None.code(), settings.broker_id, host, i32::from(settings.advertised_port))
-        }
-        Some(_) => (ErrorCode::InvalidRequest.code(), -1, String::new(), -1),
-    };
     if ctx.api_version < FIRST_BATCH_VERSION {
+        let found = find(ctx, request.key_type, request.key);
         return FindCoordinatorResponse {
-            error_code,
-            error_message: refusal.map(Into::into),
-            node_id,
-            host: host.into(),
-            port,
+            error_code: found.error_code,
+            error_message: found.error_message,
+            node_id: found.node_id,
+            host: found.host,
+            port: found.port,
             ..FindCoordinatorResponse::default()
         };
     }
-    let coordinators = request.coordinator_keys.into_iter().map(|key| Coordinator {
-        key,
-        node_id,
-        host: host.clone().into(),
-        port,
-        error_code,
-        error_message: refusal.map(Into::into),
-    });
+    let coordinators = request.coordinator_keys.into_iter().map(|key| find(ctx, request.key_type, key));
     FindCoordinatorResponse { coordinators: coordinators.collect(), ..FindCoordinatorResponse::default() }
+}
+
+fn find<'a>(ctx: &RequestContext<'_>, key_type: i8, key: Cow<'a, str>) -> Coordinator<'a> {
+    let settings = &ctx.broker.settings;
+    match check(ctx, key_type, &key) {
+        Ok(()) => Coordinator {
+            key,
+            node_id: settings.broker_id,
+            host: settings.advertised_host.clone().into(),
+            port: i32::from(settings.advertised_port),
+            error_code: ErrorCode::None.code(),
+            error_message: None,
+        },
+        Err((code, message)) => Coordinator {
+            key,
+            node_id: -1,
+            host: "".into(),
+            port: -1,
+            error_code: code.code(),
+            error_message: Some(message.into()),
+        },
+    }
+}
+
+fn check(ctx: &RequestContext<'_>, key_type: i8, key: &str) -> Result<(), (ErrorCode, &'static str)> {
+    let resource = match key_type {
+        GROUP => KafkaResource::Group,
+        TRANSACTION => KafkaResource::TransactionalId,
+        _ => return Err((ErrorCode::InvalidRequest, "the key type is not known to this cluster")),
+    };
+    ctx.check(Operation::Describe, resource, key).map_err(|code| (code, code.message()))?;
+    if key_type == TRANSACTION {
+        return Err((ErrorCode::InvalidRequest, "transactions are not available on this cluster"));
+    }
+    Ok(())
 }

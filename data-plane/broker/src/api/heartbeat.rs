@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 
+use millstream_api::role::{KafkaResource, Operation};
 use millstream_protocol::error_code::ErrorCode;
 use millstream_protocol::messages::heartbeat_request::HeartbeatRequest;
 use millstream_protocol::messages::heartbeat_response::HeartbeatResponse;
@@ -15,6 +16,9 @@ pub(super) async fn handle(ctx: &RequestContext<'_>, request: HeartbeatRequest<'
 }
 
 async fn beat(ctx: &RequestContext<'_>, request: HeartbeatRequest<'_>) -> ErrorCode {
+    if let Err(code) = ctx.check(Operation::Read, KafkaResource::Group, &request.group_id) {
+        return code;
+    }
     if request.group_id.is_empty() {
         return ErrorCode::InvalidGroupId;
     }

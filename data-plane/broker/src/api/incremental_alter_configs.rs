@@ -1,5 +1,6 @@
 //! IncrementalAlterConfigs: sets, deletes, appends to or subtracts from single configs of a topic (KIP-339).
 
+use millstream_api::role::Operation;
 use millstream_metadata::decide::{ConfigAlteration, ConfigOperation, Mode};
 use millstream_protocol::error_code::ErrorCode;
 use millstream_protocol::messages::incremental_alter_configs_request::{
@@ -11,7 +12,7 @@ use millstream_protocol::messages::incremental_alter_configs_response::{
 
 use super::RequestContext;
 use super::alter_configs::ONLY_TOPICS;
-use super::describe_configs::TOPIC;
+use super::describe_configs::{self, TOPIC};
 use crate::topics;
 
 pub(super) async fn handle<'a>(
@@ -37,6 +38,11 @@ async fn alter(
     resource: &AlterConfigsResource<'_>,
     mode: Mode,
 ) -> (ErrorCode, Option<String>) {
+    let allowed =
+        describe_configs::check(ctx, Operation::AlterConfigs, resource.resource_type, &resource.resource_name);
+    if let Err(code) = allowed {
+        return (code, Some(code.message().to_owned()));
+    }
     if resource.resource_type != TOPIC {
         return (ErrorCode::InvalidRequest, Some(ONLY_TOPICS.to_owned()));
     }

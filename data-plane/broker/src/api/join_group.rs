@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 
 use bytes::Bytes;
+use millstream_api::role::{KafkaResource, Operation};
 use millstream_protocol::error_code::ErrorCode;
 use millstream_protocol::messages::join_group_request::JoinGroupRequest;
 use millstream_protocol::messages::join_group_response::{JoinGroupResponse, JoinGroupResponseMember};
@@ -21,6 +22,9 @@ const FIRST_NULL_PROTOCOL_VERSION: i16 = 7;
 const FIRST_SKIP_ASSIGNMENT_VERSION: i16 = 9;
 
 pub(super) async fn handle(ctx: &RequestContext<'_>, request: JoinGroupRequest<'_>) -> JoinGroupResponse<'static> {
+    if let Err(code) = ctx.check(Operation::Read, KafkaResource::Group, &request.group_id) {
+        return refuse(ctx.api_version, String::new(), code);
+    }
     if request.group_id.is_empty() {
         return refuse(ctx.api_version, request.member_id.into_owned(), ErrorCode::InvalidGroupId);
     }

@@ -3,6 +3,7 @@
 
 use std::borrow::Cow;
 
+use millstream_api::role::{KafkaResource, Operation};
 use millstream_protocol::error_code::ErrorCode;
 use millstream_protocol::messages::leave_group_request::LeaveGroupRequest;
 use millstream_protocol::messages::leave_group_response::{LeaveGroupResponse, MemberResponse};
@@ -15,6 +16,9 @@ use crate::groups::error::GroupError;
 const FIRST_BATCH_VERSION: i16 = 3;
 
 pub(super) async fn handle(ctx: &RequestContext<'_>, request: LeaveGroupRequest<'_>) -> LeaveGroupResponse<'static> {
+    if let Err(code) = ctx.check(Operation::Read, KafkaResource::Group, &request.group_id) {
+        return refuse(code);
+    }
     if request.group_id.is_empty() {
         return refuse(ErrorCode::InvalidGroupId);
     }

@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 
+use millstream_api::role::{KafkaResource, Operation};
 use millstream_protocol::messages::list_groups_request::ListGroupsRequest;
 use millstream_protocol::messages::list_groups_response::{ListGroupsResponse, ListedGroup};
 
@@ -16,8 +17,10 @@ pub(super) async fn handle(ctx: &RequestContext<'_>, request: ListGroupsRequest<
         Err(error) => return ListGroupsResponse { error_code: error.code().code(), ..Default::default() },
     };
     let has_wanted_type = is_wanted(CLASSIC, &request.types_filter);
+    let sees_all = ctx.allows_on_cluster(Operation::Describe);
     let wanted = listings
         .into_iter()
+        .filter(|listing| sees_all || ctx.allows(Operation::Describe, KafkaResource::Group, &listing.group_id))
         .filter(|listing| has_wanted_type && is_wanted(listing.state.name(), &request.states_filter));
     let groups = wanted.map(|listing| ListedGroup {
         group_id: listing.group_id.into(),

@@ -1,5 +1,6 @@
 //! ListOffsets: the first or last offset of a partition, or the first one at or after a timestamp.
 
+use millstream_api::role::{KafkaResource, Operation};
 use millstream_protocol::error_code::ErrorCode;
 use millstream_protocol::messages::list_offsets_request::{ListOffsetsPartition, ListOffsetsRequest};
 use millstream_protocol::messages::list_offsets_response::{
@@ -30,14 +31,16 @@ pub(super) async fn handle<'a>(ctx: &RequestContext<'_>, request: ListOffsetsReq
     let read_committed = request.isolation_level == 1;
     let mut topics = Vec::with_capacity(request.topics.len());
     for topic in request.topics {
+        let allowed = ctx.check(Operation::Describe, KafkaResource::Topic, &topic.name);
         let known = tenant.and_then(|tenant| tenant.topic_by_name(&topic.name));
         let hosted = known.and_then(|known| ctx.broker.partitions.topic(known.id));
         let mut partitions = Vec::with_capacity(topic.partitions.len());
         for wanted in &topic.partitions {
             let partition = hosted.as_ref().and_then(|hosted| hosted.partition(wanted.partition_index));
-            let found = match partition {
-                Some(partition) => find(ctx, partition, wanted, read_committed),
-                None => Err(ErrorCode::UnknownTopicOrPartition),
+            let found = match (allowed, partition) {
+                (Err(code), _) => Err(code),
+                (Ok(()), Some(partition)) => find(ctx, partition, wanted, read_committed),
+                (Ok(()), None) => Err(ErrorCode::UnknownTopicOrPartition),
             };
             partitions.push(match found {
                 Ok(found) => found,

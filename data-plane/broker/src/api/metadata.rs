@@ -7,6 +7,7 @@ use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use millstream_api::role::{KafkaResource, Operation};
 use millstream_metadata::decide::Mode;
 use millstream_metadata::image::{MetadataImage, TopicImage};
 use millstream_protocol::error_code::ErrorCode;
@@ -33,8 +34,9 @@ pub(super) async fn handle<'a>(ctx: &RequestContext<'_>, request: MetadataReques
     let mut found = Vec::new();
     if is_everything {
         let image = broker.metadata.image();
-        let all = image.tenant(tenant).map(|tenant| tenant.topics().cloned().collect::<Vec<_>>()).unwrap_or_default();
-        found.extend(all.iter().map(|topic| describe(ctx, &image, topic, &request)));
+        let all = image.tenant(tenant).into_iter().flat_map(|tenant| tenant.topics());
+        let visible = all.filter(|topic| ctx.allows(Operation::Describe, KafkaResource::Topic, topic.name.as_str()));
+        found.extend(visible.map(|topic| describe(ctx, &image, topic, &request)));
     } else {
         for wanted in request.topics.as_deref().unwrap_or_default() {
             found.push(describe_wanted(ctx, wanted, &request).await);
@@ -77,10 +79,17 @@ async fn describe_wanted<'a>(
     let asked_by_id = !wanted.topic_id.is_nil();
     let Some(name) = wanted.name.as_ref().filter(|_| !asked_by_id) else {
         return match image.topic_by_id(tenant, wanted.topic_id) {
-            Some(topic) => describe(ctx, &image, topic, request),
+            Some(topic) => match ctx.check(Operation::Describe, KafkaResource::Topic, topic.name.as_str()) {
+                Ok(()) => describe(ctx, &image, topic, request),
+                // The id is known to whoever asks with it; the name is not.
+                Err(code) => missing(None, wanted.topic_id, code),
+            },
             None => missing(None, wanted.topic_id, ErrorCode::UnknownTopicId),
         };
     };
+    if let Err(code) = ctx.check(Operation::Describe, KafkaResource::Topic, name) {
+        return missing(Some(name.clone()), Uuid::nil(), code);
+    }
     if let Some(topic) = image.topic_by_name(tenant, name) {
         return describe(ctx, &image, topic, request);
     }
@@ -90,6 +99,10 @@ async fn describe_wanted<'a>(
             Ok(_) => ErrorCode::UnknownTopicOrPartition,
             Err(_) => ErrorCode::InvalidTopicException,
         };
+        return missing(Some(name.clone()), Uuid::nil(), code);
+    }
+    let may_create_any = ctx.allows_on_cluster(Operation::Create);
+    if !may_create_any && let Err(code) = ctx.check(Operation::Create, KafkaResource::Topic, name) {
         return missing(Some(name.clone()), Uuid::nil(), code);
     }
     let topic = NewTopic {

@@ -11,6 +11,7 @@ use millstream_api::role::{KafkaResource, Operation};
 use millstream_log::Slice;
 use millstream_protocol::api_key::ApiKey;
 use millstream_protocol::error::{DecodeError, EncodeError};
+use millstream_protocol::error_code::ErrorCode;
 use millstream_protocol::frame;
 use millstream_protocol::reader::Reader;
 use millstream_protocol::version_table;
@@ -69,7 +70,6 @@ pub(crate) struct RequestContext<'a> {
     pub(crate) request_wait: Duration,
 }
 
-#[allow(dead_code, reason = "the handlers that ask follow one by one")]
 impl RequestContext<'_> {
     /// Whether the principal may do this to a topic, group or transactional id.
     pub(crate) fn allows(&self, operation: Operation, resource: KafkaResource, name: &str) -> bool {
@@ -79,6 +79,27 @@ impl RequestContext<'_> {
     /// Whether the principal may do this to the logical cluster.
     pub(crate) fn allows_on_cluster(&self, operation: Operation) -> bool {
         self.authenticated.grants().allows_on_cluster(operation)
+    }
+
+    /// Kafka's error, unless the principal may do this to a topic, group or transactional id. Whether it exists must not
+    /// make a difference.
+    pub(crate) fn check(&self, operation: Operation, resource: KafkaResource, name: &str) -> Result<(), ErrorCode> {
+        if self.allows(operation, resource, name) { Ok(()) } else { Err(denied(resource)) }
+    }
+
+    /// Kafka's error, unless the principal may do this to the logical cluster.
+    pub(crate) fn check_cluster(&self, operation: Operation) -> Result<(), ErrorCode> {
+        if self.allows_on_cluster(operation) { Ok(()) } else { Err(denied(KafkaResource::Cluster)) }
+    }
+}
+
+/// Kafka's error for what a principal may not do to a resource.
+pub(crate) fn denied(resource: KafkaResource) -> ErrorCode {
+    match resource {
+        KafkaResource::Topic => ErrorCode::TopicAuthorizationFailed,
+        KafkaResource::Group => ErrorCode::GroupAuthorizationFailed,
+        KafkaResource::TransactionalId => ErrorCode::TransactionalIdAuthorizationFailed,
+        KafkaResource::Cluster => ErrorCode::ClusterAuthorizationFailed,
     }
 }
 
@@ -394,3 +415,6 @@ fn cut(text: &str, max_bytes: usize) -> &str {
     }
     &text[..end]
 }
+
+#[cfg(test)]
+mod authorization_tests;

@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 
+use millstream_api::role::{KafkaResource, Operation};
 use millstream_metadata::image::TopicImage;
 use millstream_protocol::error_code::ErrorCode;
 use millstream_protocol::messages::offset_commit_request::{OffsetCommitRequest, OffsetCommitRequestPartition};
@@ -26,15 +27,18 @@ pub(super) async fn handle<'a>(ctx: &RequestContext<'_>, request: OffsetCommitRe
     let has_own_retention = request.retention_time_ms != DEFAULT_RETENTION;
     let expires_at_ms = has_own_retention.then(|| now_ms.saturating_add(request.retention_time_ms.max(0)));
 
+    let group_allowed = ctx.check(Operation::Read, KafkaResource::Group, &request.group_id);
     let mut offsets = Vec::new();
     let mut topics = Vec::with_capacity(request.topics.len());
     for topic in request.topics {
+        let allowed = group_allowed.and_then(|()| ctx.check(Operation::Read, KafkaResource::Topic, &topic.name));
         let known = image.topic_by_name(tenant, &topic.name);
         let mut partitions = Vec::with_capacity(topic.partitions.len());
         for partition in topic.partitions {
             let partition_index = partition.partition_index;
-            let checked = known.ok_or(GroupError::UnknownTopicOrPartition).and_then(|known| {
-                check(ctx, known, &partition)?;
+            let checked = allowed.and_then(|()| {
+                let known = known.ok_or(ErrorCode::UnknownTopicOrPartition)?;
+                check(ctx, known, &partition).map_err(GroupError::code)?;
                 Ok(NewOffset {
                     topic: topic.name.to_string(),
                     partition: partition_index,
@@ -48,7 +52,7 @@ pub(super) async fn handle<'a>(ctx: &RequestContext<'_>, request: OffsetCommitRe
                     },
                 })
             });
-            let error_code = checked.as_ref().err().map_or(ErrorCode::None, |error| error.code()).code();
+            let error_code = checked.as_ref().err().map_or(ErrorCode::None, |code| *code).code();
             offsets.extend(checked);
             partitions.push(OffsetCommitResponsePartition { partition_index, error_code });
         }

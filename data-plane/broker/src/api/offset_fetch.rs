@@ -2,6 +2,7 @@
 //!
 //! There are no transactions, so every committed offset is stable and `require_stable` changes nothing.
 
+use millstream_api::role::{KafkaResource, Operation};
 use millstream_metadata::image::{MetadataImage, TopicImage};
 use millstream_protocol::error_code::ErrorCode;
 use millstream_protocol::messages::offset_fetch_request::{
@@ -53,11 +54,19 @@ fn fetch<'a>(
     group: OffsetFetchRequestGroup<'a>,
 ) -> OffsetFetchResponseGroup<'a> {
     let tenant = &ctx.authenticated.credential.tenant;
+    if let Err(code) = ctx.check(Operation::Describe, KafkaResource::Group, &group.group_id) {
+        return refuse(group, code);
+    }
+    let check = |name: &str| ctx.check(Operation::Describe, KafkaResource::Topic, name);
     let current = |name: &str| image.topic_by_name(tenant, name).map(AsRef::as_ref);
     let topics = match group.topics {
         Some(wanted) => {
             let read = ctx.broker.groups.with_offsets(tenant, &group.group_id, |offsets| {
-                wanted.iter().map(|topic| read_topic(offsets, topic, current(&topic.name))).collect::<Vec<_>>()
+                let read = wanted.iter().map(|topic| match check(&topic.name) {
+                    Ok(()) => read_topic(offsets, topic, current(&topic.name)),
+                    Err(code) => refuse_topic(topic, code),
+                });
+                read.collect::<Vec<_>>()
             });
             read.map(|read| {
                 let named = wanted.into_iter().zip(read).map(|(topic, partitions)| OffsetFetchResponseTopics {
@@ -72,7 +81,7 @@ fn fetch<'a>(
         None => ctx
             .broker
             .groups
-            .with_offsets(tenant, &group.group_id, |offsets| read_all(offsets, current))
+            .with_offsets(tenant, &group.group_id, |offsets| read_all(offsets, current, |name| check(name).is_ok()))
             .map_err(|error| (error, Vec::new())),
     };
     let (topics, error_code) = match topics {
@@ -80,6 +89,23 @@ fn fetch<'a>(
         Err((error, topics)) => (topics, GroupError::code(error)),
     };
     OffsetFetchResponseGroup { group_id: group.group_id, topics, error_code: error_code.code() }
+}
+
+/// A group of which nothing may be seen. Before there was an error for a whole group, each partition has it.
+fn refuse<'a>(group: OffsetFetchRequestGroup<'a>, code: ErrorCode) -> OffsetFetchResponseGroup<'a> {
+    let topics = group.topics.unwrap_or_default().into_iter().map(|topic| OffsetFetchResponseTopics {
+        partitions: refuse_topic(&topic, code),
+        name: topic.name,
+        ..Default::default()
+    });
+    OffsetFetchResponseGroup { group_id: group.group_id, topics: topics.collect(), error_code: code.code() }
+}
+
+fn refuse_topic(wanted: &OffsetFetchRequestTopics<'_>, code: ErrorCode) -> Vec<OffsetFetchResponsePartitions<'static>> {
+    let partitions = wanted.partition_indexes.iter();
+    let refused = partitions
+        .map(|partition| OffsetFetchResponsePartitions { error_code: code.code(), ..respond(*partition, None) });
+    refused.collect()
 }
 
 fn read_topic(
@@ -97,10 +123,11 @@ fn read_topic(
 fn read_all<'a, 'i>(
     offsets: &Offsets,
     current: impl Fn(&str) -> Option<&'i TopicImage>,
+    may_see: impl Fn(&str) -> bool,
 ) -> Vec<OffsetFetchResponseTopics<'a>> {
     let mut topics: Vec<OffsetFetchResponseTopics<'a>> = Vec::new();
     for (topic, partition, committed) in offsets.iter() {
-        if !is_of(committed, current(topic)) {
+        if !may_see(topic) || !is_of(committed, current(topic)) {
             continue;
         }
         if topics.last().is_none_or(|last| last.name != topic) {
@@ -181,7 +208,7 @@ mod tests {
         let read: Vec<i64> =
             read_topic(&offsets, &wanted, current).iter().map(|partition| partition.committed_offset).collect();
         assert_eq!(read, [expected, NONE]);
-        let all: Vec<i64> = read_all(&offsets, |_| current)
+        let all: Vec<i64> = read_all(&offsets, |_| current, |_| true)
             .iter()
             .flat_map(|topic| topic.partitions.iter().map(|partition| partition.committed_offset))
             .collect();

@@ -1,5 +1,6 @@
 //! OffsetForLeaderEpoch: where the records of a leader epoch end, so that a client can tell truncation (KIP-320).
 
+use millstream_api::role::{KafkaResource, Operation};
 use millstream_protocol::error_code::ErrorCode;
 use millstream_protocol::messages::offset_for_leader_epoch_request::{
     OffsetForLeaderEpochRequest, OffsetForLeaderPartition,
@@ -23,6 +24,7 @@ pub(super) async fn handle<'a>(
     let tenant = image.tenant(&ctx.authenticated.credential.tenant);
     let mut topics = Vec::with_capacity(request.topics.len());
     for topic in request.topics {
+        let allowed = ctx.check(Operation::Describe, KafkaResource::Topic, &topic.topic);
         let known = tenant.and_then(|tenant| tenant.topic_by_name(&topic.topic));
         let hosted = known.and_then(|known| ctx.broker.partitions.topic(known.id));
         let partitions = topic
@@ -30,8 +32,8 @@ pub(super) async fn handle<'a>(
             .iter()
             .map(|wanted| {
                 let partition = hosted.as_ref().and_then(|hosted| hosted.partition(wanted.partition));
-                partition
-                    .ok_or(ErrorCode::UnknownTopicOrPartition)
+                allowed
+                    .and_then(|()| partition.ok_or(ErrorCode::UnknownTopicOrPartition))
                     .and_then(|partition| find(partition, wanted))
                     .unwrap_or_else(|code| refuse(wanted.partition, code))
             })

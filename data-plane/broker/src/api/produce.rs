@@ -6,6 +6,7 @@
 use std::borrow::Cow;
 use std::sync::Arc;
 
+use millstream_api::role::{KafkaResource, Operation};
 use millstream_log::AppendError;
 use millstream_metadata::image::TopicImage;
 use millstream_protocol::api_key::ApiKey;
@@ -57,6 +58,7 @@ fn handle<'a>(ctx: &RequestContext<'_>, request: &ProduceRequest<'a>) -> Produce
     let tenant = image.tenant(&ctx.authenticated.credential.tenant);
     let mut responses = Vec::with_capacity(request.topic_data.len());
     for topic in &request.topic_data {
+        let is_allowed = ctx.allows(Operation::Write, KafkaResource::Topic, &topic.name);
         let known = tenant.and_then(|tenant| tenant.topic_by_name(&topic.name));
         let hosted = known.and_then(|known| ctx.broker.partitions.topic(known.id));
         let limits = hosted.as_ref().map(|hosted| hosted.settings.produce_limits(ctx.api_version, now_ms));
@@ -64,6 +66,7 @@ fn handle<'a>(ctx: &RequestContext<'_>, request: &ProduceRequest<'a>) -> Produce
         for data in &topic.partition_data {
             let partition = hosted.as_ref().and_then(|hosted| hosted.partition(data.index));
             let appended = match (&refusal, partition, &limits) {
+                _ if !is_allowed => Err(ErrorCode::TopicAuthorizationFailed.into()),
                 (Some(refusal), _, _) => Err(refusal.clone()),
                 (None, Some(partition), Some(limits)) => append(ctx, partition, data, limits),
                 _ => Err(missing_partition(known.map(Arc::as_ref), data.index)),

@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 
 use bytes::Bytes;
+use millstream_api::role::{KafkaResource, Operation};
 use millstream_protocol::error_code::ErrorCode;
 use millstream_protocol::messages::sync_group_request::SyncGroupRequest;
 use millstream_protocol::messages::sync_group_response::SyncGroupResponse;
@@ -14,6 +15,9 @@ use crate::groups::classic::event::Sync;
 const FIRST_PROTOCOL_VERSION: i16 = 5;
 
 pub(super) async fn handle(ctx: &RequestContext<'_>, request: SyncGroupRequest<'_>) -> SyncGroupResponse<'static> {
+    if let Err(code) = ctx.check(Operation::Read, KafkaResource::Group, &request.group_id) {
+        return refuse(code);
+    }
     if request.group_id.is_empty() {
         return refuse(ErrorCode::InvalidGroupId);
     }

@@ -87,7 +87,6 @@ pub(crate) struct Grants {
     rules: [Rules; RESOURCES.len()],
 }
 
-#[allow(dead_code, reason = "the handlers that ask follow one by one")]
 impl Grants {
     /// Nothing.
     pub(crate) fn none() -> Self {

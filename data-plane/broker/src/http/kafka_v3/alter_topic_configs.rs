@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use axum::extract::{Path, State};
 use http::StatusCode;
+use millstream_api::role;
 use millstream_metadata::decide::{ConfigAlteration, ConfigOperation, Mode};
 use serde::Deserialize;
 
@@ -41,7 +42,7 @@ pub(super) async fn handle(
     Path((_, name)): Path<(String, String)>,
     JsonBody(request): JsonBody<AlterConfigs>,
 ) -> Result<StatusCode, RestError> {
-    topic::find(&broker, &scope, &name)?;
+    topic::find(&broker, &scope, &name, role::Operation::AlterConfigs)?;
     let mut alterations = Vec::with_capacity(request.data.len());
     for alteration in request.data {
         topic_config::check_name(&alteration.name)?;

@@ -1,5 +1,6 @@
 //! A consumer group as JSON, and how to find one.
 
+use millstream_api::role::{KafkaResource, Operation};
 use millstream_protocol::error_code::ErrorCode;
 use serde::Serialize;
 
@@ -57,8 +58,9 @@ pub(super) fn is_of_consumers(protocol_type: Option<&str>) -> bool {
     protocol_type.is_none_or(|protocol_type| protocol_type.is_empty() || protocol_type == CONSUMER_PROTOCOL_TYPE)
 }
 
-/// The group of this id in the caller's cluster.
+/// The group of this id in the caller's cluster, if the caller may see it.
 pub(super) fn find(broker: &Broker, scope: &Scope, group_id: &str) -> Result<Description, RestError> {
+    scope.check(Operation::Describe, KafkaResource::Group, group_id)?;
     let described = broker.groups.describe(&scope.tenant, group_id).map_err(refuse)?;
     let shown = described.filter(|group| is_of_consumers(group.protocol_type.as_deref()));
     shown.ok_or_else(unknown)

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use axum::Json;
 use axum::extract::State;
 use http::StatusCode;
+use millstream_api::role::{KafkaResource, Operation};
 use millstream_metadata::decide::{Assignments, Mode};
 use serde::Deserialize;
 
@@ -44,6 +45,9 @@ pub(super) async fn handle(
     scope: Scope,
     JsonBody(request): JsonBody<CreateTopic>,
 ) -> Result<(StatusCode, Json<Topic>), RestError> {
+    if !scope.allows_on_cluster(Operation::Create) {
+        scope.check(Operation::Create, KafkaResource::Topic, &request.topic_name)?;
+    }
     let mode = Mode::from_validate_only(request.validate_only.unwrap_or(false));
     let topic = NewTopic {
         name: request.topic_name,

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use axum::extract::{Path, State};
 use http::StatusCode;
+use millstream_api::role::{KafkaResource, Operation};
 use millstream_metadata::decide::TopicSelector;
 
 use super::scope::Scope;
@@ -16,6 +17,7 @@ pub(super) async fn handle(
     scope: Scope,
     Path((_, name)): Path<(String, String)>,
 ) -> Result<StatusCode, RestError> {
+    scope.check(Operation::Delete, KafkaResource::Topic, &name)?;
     topics::delete(&broker, &scope.tenant, TopicSelector::Name(name)).await?;
     Ok(StatusCode::NO_CONTENT)
 }

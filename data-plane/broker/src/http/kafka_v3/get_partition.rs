@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use axum::Json;
 use axum::extract::{Path, State};
+use millstream_api::role::Operation;
 
 use super::partition::{self, Partition};
 use super::scope::Scope;
@@ -16,7 +17,7 @@ pub(super) async fn handle(
     scope: Scope,
     Path((_, name, number)): Path<(String, String, String)>,
 ) -> Result<Json<Partition>, RestError> {
-    let topic = topic::find(&broker, &scope, &name)?;
+    let topic = topic::find(&broker, &scope, &name, Operation::Describe)?;
     let (number, partition) = partition::find(&topic, &number)?;
     Ok(Json(Partition::of(&scope, &name, number, partition)))
 }

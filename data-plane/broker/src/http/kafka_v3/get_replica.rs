@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use axum::Json;
 use axum::extract::{Path, State};
+use millstream_api::role::Operation;
 
 use super::replica::Replica;
 use super::scope::Scope;
@@ -16,7 +17,7 @@ pub(super) async fn handle(
     scope: Scope,
     Path((_, name, number, replica)): Path<(String, String, String, String)>,
 ) -> Result<Json<Replica>, RestError> {
-    let topic = topic::find(&broker, &scope, &name)?;
+    let topic = topic::find(&broker, &scope, &name, Operation::Describe)?;
     let (number, partition) = partition::find(&topic, &number)?;
     let replica = replica.parse::<i32>().ok().filter(|replica| partition.replicas.contains(replica));
     let replica = replica.ok_or_else(|| RestError::not_found("This partition has no such replica."))?;

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use axum::Json;
 use axum::extract::{Path, State};
+use millstream_api::role::Operation;
 
 use super::scope::Scope;
 use super::topic::{self, Topic};
@@ -15,6 +16,6 @@ pub(super) async fn handle(
     scope: Scope,
     Path((_, name)): Path<(String, String)>,
 ) -> Result<Json<Topic>, RestError> {
-    let topic = topic::find(&broker, &scope, &name)?;
+    let topic = topic::find(&broker, &scope, &name, Operation::Describe)?;
     Ok(Json(Topic::of(&scope, &topic)))
 }

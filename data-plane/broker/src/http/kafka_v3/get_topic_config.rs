@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use axum::Json;
 use axum::extract::{Path, State};
+use millstream_api::role::Operation;
 
 use super::scope::Scope;
 use super::topic;
@@ -17,7 +18,7 @@ pub(super) async fn handle(
     scope: Scope,
     Path((_, name, config)): Path<(String, String, String)>,
 ) -> Result<Json<TopicConfig>, RestError> {
-    let topic = topic::find(&broker, &scope, &name)?;
+    let topic = topic::find(&broker, &scope, &name, Operation::DescribeConfigs)?;
     let entry = topics::describe_configs(&topic).into_iter().find(|entry| entry.name == config);
     let entry = entry.ok_or_else(|| topic_config::unknown(&config))?;
     Ok(Json(TopicConfig::of(&scope, &name, entry)))

@@ -1,10 +1,11 @@
 //! How far a consumer group is behind, partition by partition.
 //!
 //! A partition has a lag once an offset was committed for it. Offsets of a topic that was deleted since, also if
-//! another has its name, do not count.
+//! another has its name, do not count, and topics that the caller may not see are left out.
 
 use std::collections::HashMap;
 
+use millstream_api::role::{KafkaResource, Operation};
 use serde::Serialize;
 
 use super::links::Metadata;
@@ -43,6 +44,9 @@ pub(super) fn of_group(broker: &Broker, scope: &Scope, group_id: &str) -> Result
     let image = broker.metadata.image();
     let mut lags = Vec::new();
     for (topic_name, partition_id, offset) in committed.unwrap_or_default() {
+        if !scope.allows(Operation::Describe, KafkaResource::Topic, &topic_name) {
+            continue;
+        }
         let topic = image.topic_by_name(&scope.tenant, &topic_name);
         let topic = topic.filter(|topic| offset.topic_id.is_nil() || offset.topic_id == topic.id);
         let partition = topic.and_then(|topic| broker.partitions.get(topic.id, partition_id));

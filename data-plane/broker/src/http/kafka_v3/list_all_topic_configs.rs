@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use axum::Json;
 use axum::extract::State;
+use millstream_api::role::{KafkaResource, Operation};
 
 use super::list::List;
 use super::scope::Scope;
@@ -15,6 +16,9 @@ pub(super) async fn handle(State(broker): State<Arc<Broker>>, scope: Scope) -> J
     let image = broker.metadata.image();
     let mut data = Vec::new();
     for topic in image.tenant(&scope.tenant).into_iter().flat_map(|tenant| tenant.topics()) {
+        if !scope.allows(Operation::DescribeConfigs, KafkaResource::Topic, topic.name.as_str()) {
+            continue;
+        }
         let entries = topics::describe_configs(topic).into_iter();
         data.extend(entries.map(|entry| TopicConfig::of(&scope, topic.name.as_str(), entry)));
     }

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use axum::Json;
 use axum::extract::State;
+use millstream_api::role::{KafkaResource, Operation};
 
 use super::consumer_group::{self, ConsumerGroup};
 use super::list::List;
@@ -15,9 +16,11 @@ pub(super) async fn handle(
     State(broker): State<Arc<Broker>>,
     scope: Scope,
 ) -> Result<Json<List<ConsumerGroup>>, RestError> {
+    let sees_all = scope.allows_on_cluster(Operation::Describe);
     let mut data = Vec::new();
     for listing in broker.groups.list(&scope.tenant).map_err(consumer_group::refuse)? {
-        if !consumer_group::is_of_consumers(listing.protocol_type.as_deref()) {
+        let is_visible = sees_all || scope.allows(Operation::Describe, KafkaResource::Group, &listing.group_id);
+        if !is_visible || !consumer_group::is_of_consumers(listing.protocol_type.as_deref()) {
             continue;
         }
         // A group may end between the list and the look at it.

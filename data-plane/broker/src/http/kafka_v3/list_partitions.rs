@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use axum::Json;
 use axum::extract::{Path, State};
+use millstream_api::role::Operation;
 
 use super::list::List;
 use super::partition::Partition;
@@ -17,7 +18,7 @@ pub(super) async fn handle(
     scope: Scope,
     Path((_, name)): Path<(String, String)>,
 ) -> Result<Json<List<Partition>>, RestError> {
-    let topic = topic::find(&broker, &scope, &name)?;
+    let topic = topic::find(&broker, &scope, &name, Operation::Describe)?;
     let partitions = (0..).zip(&topic.partitions);
     let data = partitions.map(|(number, partition)| Partition::of(&scope, &name, number, partition)).collect();
     Ok(Json(List::new("KafkaPartitionList", scope.links.collection(&["topics", &name, "partitions"]), data)))

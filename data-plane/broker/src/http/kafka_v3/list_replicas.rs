@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use axum::Json;
 use axum::extract::{Path, State};
+use millstream_api::role::Operation;
 
 use super::list::List;
 use super::replica::Replica;
@@ -17,7 +18,7 @@ pub(super) async fn handle(
     scope: Scope,
     Path((_, name, number)): Path<(String, String, String)>,
 ) -> Result<Json<List<Replica>>, RestError> {
-    let topic = topic::find(&broker, &scope, &name)?;
+    let topic = topic::find(&broker, &scope, &name, Operation::Describe)?;
     let (number, partition) = partition::find(&topic, &number)?;
     let brokers = partition.replicas.iter();
     let data = brokers.map(|broker| Replica::of(&scope, &name, number, partition, *broker)).collect();

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use axum::Json;
 use axum::extract::{Path, State};
+use millstream_api::role::Operation;
 
 use super::list::List;
 use super::scope::Scope;
@@ -18,7 +19,7 @@ pub(super) async fn handle(
     scope: Scope,
     Path((_, name)): Path<(String, String)>,
 ) -> Result<Json<List<TopicConfig>>, RestError> {
-    let topic = topic::find(&broker, &scope, &name)?;
+    let topic = topic::find(&broker, &scope, &name, Operation::DescribeConfigs)?;
     let entries = topics::describe_configs(&topic).into_iter();
     let data = entries.map(|entry| TopicConfig::of(&scope, &name, entry)).collect();
     Ok(Json(List::new("KafkaTopicConfigList", scope.links.collection(&["topics", &name, "configs"]), data)))

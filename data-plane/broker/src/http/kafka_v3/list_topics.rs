@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use axum::Json;
 use axum::extract::State;
+use millstream_api::role::{KafkaResource, Operation};
 
 use super::list::List;
 use super::scope::Scope;
@@ -13,6 +14,7 @@ use crate::broker::Broker;
 pub(super) async fn handle(State(broker): State<Arc<Broker>>, scope: Scope) -> Json<List<Topic>> {
     let image = broker.metadata.image();
     let topics = image.tenant(&scope.tenant).into_iter().flat_map(|tenant| tenant.topics());
-    let data = topics.map(|topic| Topic::of(&scope, topic)).collect();
+    let visible = topics.filter(|topic| scope.allows(Operation::Describe, KafkaResource::Topic, topic.name.as_str()));
+    let data = visible.map(|topic| Topic::of(&scope, topic)).collect();
     Json(List::new("KafkaTopicList", scope.links.collection(&["topics"]), data))
 }

@@ -1,6 +1,7 @@
 //! kafka/v3: Confluent's REST API of one cluster. One file per endpoint.
 //!
-//! Promises: a caller reaches its own cluster only; the id of another one is answered as an unknown id. Lists
+//! Promises: a caller reaches its own cluster only; the id of another one is answered as an unknown id. What the caller
+//! may not do is refused before anything is looked up, and lists leave out what it may not see. Lists
 //! leave `next` out on their last page. Handlers translate JSON to the broker's functions and back.
 
 mod acl;

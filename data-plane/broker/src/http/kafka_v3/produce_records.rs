@@ -14,6 +14,7 @@ use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
 use chrono::{DateTime, SecondsFormat};
 use http::{StatusCode, header};
+use millstream_api::role::Operation;
 use millstream_metadata::image::TopicImage;
 use millstream_protocol::error_code::ErrorCode;
 use millstream_protocol::record_batch::{self, BatchBuilder, NewRecord, ProduceLimits};
@@ -71,7 +72,7 @@ pub(super) async fn handle(
     Path((_, name)): Path<(String, String)>,
     RawJsonBody(body): RawJsonBody,
 ) -> Result<Response, RestError> {
-    let topic = topic::find(&broker, &scope, &name)?;
+    let topic = topic::find(&broker, &scope, &name, Operation::Write)?;
     // Writing thousands of records takes too long for a thread that serves connections.
     let produced = tokio::task::spawn_blocking(move || Producer::new(&broker, &scope, &topic).produce_all(&body)).await;
     let reports = produced.map_err(|_| RestError::retriable("the records could not be stored"))?;

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use axum::extract::{Path, State};
 use http::StatusCode;
+use millstream_api::role::Operation;
 use millstream_metadata::decide::{ConfigAlteration, ConfigOperation, Mode};
 
 use super::scope::Scope;
@@ -17,7 +18,7 @@ pub(super) async fn handle(
     scope: Scope,
     Path((_, name, config)): Path<(String, String, String)>,
 ) -> Result<StatusCode, RestError> {
-    topic::find(&broker, &scope, &name)?;
+    topic::find(&broker, &scope, &name, Operation::AlterConfigs)?;
     topic_config::check_name(&config)?;
     let alteration = ConfigAlteration { name: config, operation: ConfigOperation::Delete, value: None };
     topics::alter_configs(&broker, &scope.tenant, &name, vec![alteration], Mode::Apply).await?;

@@ -13,6 +13,7 @@ use millstream_api::ids::LogicalClusterId;
 use millstream_api::role::{KafkaResource, Operation};
 
 use super::links::Links;
+use crate::api::denied;
 use crate::authorizer::Who;
 use crate::authorizer::grants::Grants;
 use crate::broker::Broker;
@@ -30,7 +31,6 @@ pub(super) struct Scope {
     grants: Arc<Grants>,
 }
 
-#[allow(dead_code, reason = "the handlers that ask follow one by one")]
 impl Scope {
     /// Whether the caller may do this to a topic, group or transactional id.
     pub(super) fn allows(&self, operation: Operation, resource: KafkaResource, name: &str) -> bool {
@@ -40,6 +40,12 @@ impl Scope {
     /// Whether the caller may do this to the logical cluster.
     pub(super) fn allows_on_cluster(&self, operation: Operation) -> bool {
         self.grants.allows_on_cluster(operation)
+    }
+
+    /// Refuses what the caller may not do to a topic, group or transactional id.
+    pub(super) fn check(&self, operation: Operation, resource: KafkaResource, name: &str) -> Result<(), RestError> {
+        let allowed = self.allows(operation, resource, name);
+        if allowed { Ok(()) } else { Err(RestError::not_authorized(denied(resource).message())) }
     }
 }
 

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use axum::extract::{Path, State};
 use http::StatusCode;
+use millstream_api::role::Operation;
 use millstream_metadata::decide::{ConfigAlteration, ConfigOperation, Mode};
 use serde::Deserialize;
 
@@ -26,7 +27,7 @@ pub(super) async fn handle(
     Path((_, name, config)): Path<(String, String, String)>,
     JsonBody(request): JsonBody<SetConfig>,
 ) -> Result<StatusCode, RestError> {
-    topic::find(&broker, &scope, &name)?;
+    topic::find(&broker, &scope, &name, Operation::AlterConfigs)?;
     topic_config::check_name(&config)?;
     let value = request.value.map(|value| value.0);
     let alteration = ConfigAlteration { name: config, operation: ConfigOperation::Set, value };

@@ -1,6 +1,7 @@
 //! kafka/v3 through the front door: a whole broker, its listener, and a control plane that the test plays.
 
 mod acls;
+mod authorization;
 
 use std::net::TcpListener;
 use std::time::Duration;
@@ -8,10 +9,13 @@ use std::time::Duration;
 use aws_lc_rs::hmac;
 use bytes::Bytes;
 use millstream_api::fleet::broker_update::Update as FromBroker;
+use millstream_api::fleet::config_event::Change;
 use millstream_api::fleet::config_item::Item;
+use millstream_api::fleet::config_item_key::Key;
 use millstream_api::fleet::config_update::Update as ToBroker;
 use millstream_api::fleet::{
-    self, ConfigItem, ConfigUpdate, ForwardedRequest, SnapshotBegin, SnapshotEnd, SnapshotItems, forwarded_response,
+    self, ConfigEvent, ConfigItem, ConfigItemKey, ConfigUpdate, Delta, ForwardedRequest, SnapshotBegin, SnapshotEnd,
+    SnapshotItems, forwarded_response,
 };
 use reqwest::{Client, Method, RequestBuilder};
 use serde_json::{Value, json};
@@ -140,6 +144,20 @@ impl Fixture {
         let response = request.send().await.unwrap();
         let (status, text) = (response.status().as_u16(), response.text().await.unwrap());
         (status, serde_json::Deserializer::from_str(&text).into_iter().map(Result::unwrap).collect())
+    }
+
+    /// Applies changes of a revision that follows the last one.
+    async fn apply(&mut self, revision: u64, changes: Vec<Change>) {
+        let events = changes.into_iter().map(|change| ConfigEvent { revision, change: Some(change) }).collect();
+        let delta = Delta { epoch: 1, from_revision: revision - 1, to_revision: revision, events };
+        self.config.outgoing.send(Ok(ConfigUpdate { update: Some(ToBroker::Delta(delta)) })).await.unwrap();
+        while !matches!(self.config.incoming.message().await.unwrap().unwrap().update, Some(FromBroker::Ack(_))) {}
+    }
+
+    /// Takes the rights in the first cluster away.
+    async fn revoke(&mut self) {
+        let key = Some(Key::RoleBindingId("rb-a".to_owned()));
+        self.apply(2, vec![Change::Delete(ConfigItemKey { key })]).await;
     }
 }
 

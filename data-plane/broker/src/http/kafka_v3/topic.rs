@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use millstream_api::role::{KafkaResource, Operation};
 use millstream_metadata::image::TopicImage;
 use serde::Serialize;
 
@@ -51,8 +52,14 @@ impl Topic {
     }
 }
 
-/// The topic of this name in the caller's cluster.
-pub(super) fn find(broker: &Broker, scope: &Scope, name: &str) -> Result<Arc<TopicImage>, RestError> {
+/// The topic of this name in the caller's cluster, if the caller may do this to it.
+pub(super) fn find(
+    broker: &Broker,
+    scope: &Scope,
+    name: &str,
+    operation: Operation,
+) -> Result<Arc<TopicImage>, RestError> {
+    scope.check(operation, KafkaResource::Topic, name)?;
     let image = broker.metadata.image();
     image.topic_by_name(&scope.tenant, name).cloned().ok_or_else(RestError::unknown_topic_or_partition)
 }

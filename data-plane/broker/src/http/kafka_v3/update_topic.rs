@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use axum::Json;
 use axum::extract::{Path, State};
+use millstream_api::role::{KafkaResource, Operation};
 use millstream_metadata::decide::Mode;
 use serde::Deserialize;
 
@@ -25,7 +26,8 @@ pub(super) async fn handle(
     Path((_, name)): Path<(String, String)>,
     JsonBody(request): JsonBody<UpdateTopic>,
 ) -> Result<Json<Topic>, RestError> {
+    scope.check(Operation::Alter, KafkaResource::Topic, &name)?;
     topics::add_partitions(&broker, &scope.tenant, name.clone(), request.partitions_count, None, Mode::Apply).await?;
-    let topic = topic::find(&broker, &scope, &name)?;
+    let topic = topic::find(&broker, &scope, &name, Operation::Describe)?;
     Ok(Json(Topic::of(&scope, &topic)))
 }

@@ -1,8 +1,6 @@
 //! ACLs through the front door.
 
 use millstream_api::fleet::config_event::Change;
-use millstream_api::fleet::config_item_key::Key;
-use millstream_api::fleet::{ConfigEvent, ConfigItemKey, Delta};
 use serde_json::{Value, json};
 
 use super::*;
@@ -24,14 +22,6 @@ fn with(field: &str, value: Value) -> Value {
 }
 
 impl Fixture {
-    /// Applies changes of a revision that follows the last one.
-    async fn apply(&mut self, revision: u64, changes: Vec<Change>) {
-        let events = changes.into_iter().map(|change| ConfigEvent { revision, change: Some(change) }).collect();
-        let delta = Delta { epoch: 1, from_revision: revision - 1, to_revision: revision, events };
-        self.config.outgoing.send(Ok(ConfigUpdate { update: Some(ToBroker::Delta(delta)) })).await.unwrap();
-        while !matches!(self.config.incoming.message().await.unwrap().unwrap().update, Some(FromBroker::Ack(_))) {}
-    }
-
     async fn delete(&self, path: &str) -> (u16, Value) {
         send(self.request(Method::DELETE, path)).await
     }
@@ -231,7 +221,7 @@ async fn acls_survive_a_restart() {
 #[tokio::test(flavor = "multi_thread")]
 async fn who_may_not_see_or_change_acls_is_refused() {
     let mut fixture = start().await;
-    fixture.apply(2, vec![Change::Delete(ConfigItemKey { key: Some(Key::RoleBindingId("rb-a".to_owned())) })]).await;
+    fixture.revoke().await;
     assert_eq!(code(&fixture.get("/acls").await), (403, 40301));
     assert_eq!(code(&fixture.post("/acls", read_orders()).await), (403, 40301));
     assert_eq!(code(&fixture.post("/acls:batch", json!({"data": [read_orders()]})).await), (403, 40301));
