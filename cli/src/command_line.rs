@@ -3,9 +3,13 @@
 //! Promises that flags win over environment variables and that secrets from the environment never show up in the
 //! help text. Never reads a file and never opens a connection.
 
+pub mod control_plane;
+
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
+
+use control_plane::ControlPlaneArgs;
 
 /// Millstream: managed event streaming that speaks the Kafka protocol.
 #[derive(Parser)]
@@ -44,6 +48,8 @@ pub enum OutputFormat {
 pub enum Command {
     /// Start the whole service on this machine
     Up(UpArgs),
+    /// Start one replica of the control plane, without brokers
+    ControlPlane(ControlPlaneArgs),
     /// Environments: groups of clusters
     #[command(visible_alias = "env")]
     Environment(EnvironmentGroup),
@@ -263,6 +269,12 @@ pub enum ClusterVerb {
         /// Units of capacity, for dedicated clusters
         #[arg(long)]
         cku: Option<u32>,
+        /// The most units that a basic or standard cluster may use
+        #[arg(long)]
+        max_ecku: Option<u32>,
+        /// Refuse deletion until this is switched off; for dedicated clusters
+        #[arg(long)]
+        deletion_protection: bool,
         /// Return at once, while the cluster is still being provisioned
         #[arg(long)]
         no_wait: bool,
@@ -274,13 +286,26 @@ pub enum ClusterVerb {
         /// Cluster id, lkc-…
         id: String,
     },
-    /// Rename a cluster
+    /// Rename, resize or protect a cluster, or make a basic one standard
+    #[command(group(clap::ArgGroup::new("change").multiple(true).required(true)))]
     Update {
         /// Cluster id, lkc-…
         id: String,
         /// New display name
-        #[arg(long)]
-        name: String,
+        #[arg(long, group = "change")]
+        name: Option<String>,
+        /// New kind: standard, for a basic cluster
+        #[arg(long = "type", value_enum, group = "change")]
+        kind: Option<ClusterKind>,
+        /// New capacity of a dedicated cluster
+        #[arg(long, group = "change")]
+        cku: Option<u32>,
+        /// The most units that a basic or standard cluster may use
+        #[arg(long, group = "change")]
+        max_ecku: Option<u32>,
+        /// Whether deletion is refused; for dedicated clusters
+        #[arg(long, group = "change")]
+        deletion_protection: Option<bool>,
     },
     /// Delete clusters and everything in them
     Delete(DeleteArgs),

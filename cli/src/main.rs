@@ -5,11 +5,13 @@
 mod client_config;
 mod command_line;
 mod commands;
+mod control_plane;
 mod credentials;
 mod failure;
 mod kafka_client;
 mod login;
 mod output;
+mod process;
 mod rest_client;
 mod up;
 
@@ -50,6 +52,7 @@ fn run(command_line: CommandLine) -> Result<(), Failure> {
     match command {
         Command::Version => commands::version::run(&output),
         Command::Up(args) => up::run(&runtime, args, &data_dir?, output),
+        Command::ControlPlane(args) => control_plane::run(&runtime, args, output),
         Command::Environment(group) => {
             let context = context(&group.connection, &data_dir?, output)?;
             runtime.block_on(commands::environment::run(&context, group.verb))

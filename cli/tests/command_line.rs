@@ -11,9 +11,11 @@ fn help_of_every_command_is_as_agreed() {
     let commands = [
         "",
         "up",
+        "control-plane",
         "environment",
         "environment create",
         "cluster create",
+        "cluster update",
         "service-account create",
         "api-key create",
         "api-key list",

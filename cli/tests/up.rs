@@ -9,6 +9,7 @@ use std::net::TcpListener;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::process::{Child, Output, Stdio};
+use std::time::{Duration, Instant};
 
 use serde_json::Value;
 use support::{Up, millstream, run, stderr, stdout};
@@ -204,6 +205,55 @@ fn a_second_cluster_is_reached_with_a_key_of_its_own_and_not_with_another() {
     with_login(&data_dir, &format!("api-key delete {id} --force"));
     let deleted_key = run(folder.path(), &format!("topic consume mine -b -e {keys} --data-dir {}", data_dir.display()));
     assert_eq!(deleted_key.status.code(), Some(4), "{}", stderr(&deleted_key));
+}
+
+#[test]
+fn a_dedicated_cluster_has_a_broker_of_its_own_until_it_is_deleted() {
+    let folder = tempfile::tempdir().expect("folder");
+    let data_dir = folder.path().join("data");
+    let up = Up::start(&data_dir, &[]);
+    let created = json_of(&with_login(&data_dir, "cluster create own --type dedicated --cku 2 -o json"));
+    assert_eq!(created["status"], serde_json::json!({"phase": "PROVISIONED", "cku": 2}), "{created}");
+    let cluster = created["id"].as_str().expect("an id");
+    let address = created["spec"]["kafka_bootstrap_endpoint"].as_str().expect("an address").to_owned();
+    assert_ne!(address, up.text("bootstrap_servers"));
+    assert_eq!(folders_in(&data_dir.join("dedicated")), 1);
+
+    let account = up.text("service_account_id").to_owned();
+    let words = format!("api-key create --resource {cluster} --service-account {account} -o json");
+    let key = json_of(&with_login(&data_dir, &words));
+    let (id, secret) = (key["id"].as_str().expect("an id"), key["spec"]["secret"].as_str().expect("a secret"));
+    let keys = format!("--cluster {cluster} --kafka-api-key {id} --kafka-api-secret {secret}");
+    let resource_name = created["metadata"]["resource_name"].as_str().expect("a CRN");
+    let crn_pattern = resource_name.rsplit_once('/').expect("it ends with /kafka=").0;
+    let binding = serde_json::json!({
+        "principal": format!("User:{account}"), "role_name": "CloudClusterAdmin", "crn_pattern": crn_pattern,
+    });
+    up.post("/iam/v2/role-bindings", &binding);
+    with_login(&data_dir, &format!("topic create mine --cluster {cluster}"));
+    with_input(&data_dir, &format!("topic produce mine {keys}"), "hello\n");
+    let resized = json_of(&with_login(&data_dir, &format!("cluster update {cluster} --cku 3 -o json")));
+    assert_eq!(resized["spec"]["config"]["cku"], 3, "{resized}");
+
+    up.crash();
+    let up = Up::start(&data_dir, &[]);
+    let described = json_of(&with_login(&data_dir, &format!("cluster describe {cluster} -o json")));
+    assert_eq!(described["spec"]["kafka_bootstrap_endpoint"], address, "clients find it where it was");
+    let consumed = with_login(&data_dir, &format!("topic consume mine -b -e {keys}"));
+    assert_eq!(stdout(&consumed), "hello\n");
+
+    with_login(&data_dir, &format!("cluster delete {cluster} --force"));
+    let deadline = Instant::now() + Duration::from_secs(20);
+    while folders_in(&data_dir.join("dedicated")) > 0 || folders_in(&data_dir.join("object-store/millstream")) > 1 {
+        assert!(Instant::now() < deadline, "its files are still there");
+        std::thread::yield_now();
+    }
+    assert!(std::net::TcpStream::connect(&address).is_err(), "nobody listens there any more");
+    assert_eq!(up.stop("-TERM"), Some(0));
+}
+
+fn folders_in(folder: &Path) -> usize {
+    fs::read_dir(folder).map_or(0, |entries| entries.count())
 }
 
 #[test]

@@ -49,15 +49,28 @@ pub async fn run(context: &Context, verb: ClusterVerb) -> Result<(), Failure> {
     let environment = context.login.environment()?;
     let query = [("environment", environment)];
     match verb {
-        ClusterVerb::Create { name, kind, cloud, region, availability, cku, no_wait } => {
-            let body = json!({ "spec": {
+        ClusterVerb::Create {
+            name,
+            kind,
+            cloud,
+            region,
+            availability,
+            cku,
+            max_ecku,
+            deletion_protection,
+            no_wait,
+        } => {
+            let mut body = json!({ "spec": {
                 "display_name": name,
                 "availability": availability,
                 "cloud": cloud,
                 "region": region,
-                "config": config(kind, cku)?,
+                "config": config(kind, cku, max_ecku)?,
                 "environment": { "id": environment },
             }});
+            if deletion_protection {
+                body["spec"]["deletion_protection"] = json!(true);
+            }
             let created = api.post(PATH, &[], &body).await?;
             let cluster = if no_wait { created } else { wait_until_provisioned(&api, environment, created).await? };
             output.object(DETAIL_COLUMNS, &cluster)
@@ -70,11 +83,25 @@ pub async fn run(context: &Context, verb: ClusterVerb) -> Result<(), Failure> {
             let found = api.get(&one(&id), &query).await;
             output.object(DETAIL_COLUMNS, &found.map_err(|error| Failure::from(error).when_not_found(LIST_SUGGESTION))?)
         }
-        ClusterVerb::Update { id, name } => {
-            let body = json!({ "spec": { "display_name": name, "environment": { "id": environment } } });
-            let updated = api.patch(&one(&id), &[], &body).await;
-            output
-                .object(DETAIL_COLUMNS, &updated.map_err(|error| Failure::from(error).when_not_found(LIST_SUGGESTION))?)
+        ClusterVerb::Update { id, name, kind, cku, max_ecku, deletion_protection } => {
+            let not_found = |error| Failure::from(error).when_not_found(LIST_SUGGESTION);
+            let mut spec = json!({ "environment": { "id": environment } });
+            if let Some(name) = name {
+                spec["display_name"] = json!(name);
+            }
+            if let Some(wanted) = deletion_protection {
+                spec["deletion_protection"] = json!(wanted);
+            }
+            if kind.is_some() || cku.is_some() || max_ecku.is_some() {
+                // The kind is part of every size: without --type it stays what it is.
+                let kind = match kind {
+                    Some(kind) => json!(kind_name(kind)),
+                    None => api.get(&one(&id), &query).await.map_err(not_found)?["spec"]["config"]["kind"].clone(),
+                };
+                spec["config"] = sized(kind, cku, max_ecku);
+            }
+            let updated = api.patch(&one(&id), &[], &json!({ "spec": spec })).await;
+            output.object(DETAIL_COLUMNS, &updated.map_err(not_found)?)
         }
         ClusterVerb::Delete(args) => {
             delete::delete_each(output, "cluster", &args, async |id| {
@@ -86,12 +113,34 @@ pub async fn run(context: &Context, verb: ClusterVerb) -> Result<(), Failure> {
     }
 }
 
-fn config(kind: ClusterKind, cku: Option<u32>) -> Result<Value, Failure> {
-    match (kind, cku) {
-        (ClusterKind::Dedicated, cku) => Ok(json!({ "kind": "Dedicated", "cku": cku.unwrap_or(1) })),
-        (_, Some(_)) => Err(Failure::usage("--cku is only for clusters of --type dedicated")),
-        (ClusterKind::Basic, None) => Ok(json!({ "kind": "Basic" })),
-        (ClusterKind::Standard, None) => Ok(json!({ "kind": "Standard" })),
+fn config(kind: ClusterKind, cku: Option<u32>, max_ecku: Option<u32>) -> Result<Value, Failure> {
+    let is_dedicated = matches!(kind, ClusterKind::Dedicated);
+    if cku.is_some() && !is_dedicated {
+        return Err(Failure::usage("--cku is only for clusters of --type dedicated"));
+    }
+    if max_ecku.is_some() && is_dedicated {
+        return Err(Failure::usage("--max-ecku is not for clusters of --type dedicated: use --cku"));
+    }
+    let cku = if is_dedicated { cku.or(Some(1)) } else { None };
+    Ok(sized(json!(kind_name(kind)), cku, max_ecku))
+}
+
+fn sized(kind: Value, cku: Option<u32>, max_ecku: Option<u32>) -> Value {
+    let mut config = json!({ "kind": kind });
+    if let Some(cku) = cku {
+        config["cku"] = json!(cku);
+    }
+    if let Some(max_ecku) = max_ecku {
+        config["max_ecku"] = json!(max_ecku);
+    }
+    config
+}
+
+fn kind_name(kind: ClusterKind) -> &'static str {
+    match kind {
+        ClusterKind::Basic => "Basic",
+        ClusterKind::Standard => "Standard",
+        ClusterKind::Dedicated => "Dedicated",
     }
 }
 

@@ -8,6 +8,7 @@
 //! <data>/agent/             what the control plane asked for last
 //! <data>/control-plane/     database and installation secret
 //! <data>/broker/            topics, groups, cluster metadata
+//! <data>/dedicated/pkc-…/   the same for each dedicated physical cluster
 //! <data>/object-store/      buckets of the S3 server
 //! <data>/tls/               certificate authority and server certificate
 //! ```

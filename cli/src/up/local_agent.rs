@@ -1,12 +1,13 @@
 //! The agent of this machine: asks the control plane what should run here, and runs it in this process.
 //!
 //! It stands where the operator stands in Kubernetes and speaks the same protocol: the control plane cannot tell them
-//! apart. Promises that the broker starts from what was asked for last, without waiting for a control plane that is
-//! slow or dead, and that the broker goes on when the control plane goes away. Never decides what should exist.
+//! apart. One shared physical cluster on the ports of the command line, and a broker for each dedicated one. Promises
+//! that brokers start from what was asked for last, without waiting for a control plane that is slow or dead, and that
+//! they go on when the control plane goes away. Never decides what should exist.
 
-use std::fs;
 use std::io;
-use std::path::{Path, PathBuf};
+use std::net::{IpAddr, TcpListener};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -20,7 +21,6 @@ use millstream_api::fleet::{
 use millstream_api::ids::PhysicalClusterId;
 use millstream_broker::config::{BrokerConfig, FleetEndpoint, ObjectStoreConfig};
 use millstream_broker::start::RunningBroker;
-use serde::{Deserialize, Serialize};
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
 use tokio_stream::wrappers::ReceiverStream;
@@ -30,7 +30,9 @@ use tonic::transport::{Channel, Endpoint};
 use tonic::{Request, Status, Streaming};
 use tracing::{debug, error, info, warn};
 
-use crate::credentials::write_private_file;
+use super::dedicated::Dedicated;
+use super::desired::{self, Desired};
+use super::listeners::host_and_port;
 use crate::failure::chain;
 
 const AGENT_ID: &str = "local";
@@ -41,7 +43,6 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 const KEEP_ALIVE_INTERVAL: Duration = Duration::from_secs(10);
 const FIRST_RETRY: Duration = Duration::from_millis(50);
 const SLOWEST_RETRY: Duration = Duration::from_secs(5);
-const DESIRED_FILE: &str = "desired.json";
 /// Partitions of a topic that a client creates without saying how many, as Confluent Cloud has it.
 const DEFAULT_PARTITIONS: i32 = 6;
 /// One machine, often one consumer: a new group need not wait for others as long as in a data center.
@@ -49,29 +50,66 @@ const INITIAL_REBALANCE_DELAY_MS: i32 = 0;
 
 /// What the agent needs. Has no `Debug`: it holds secrets.
 pub struct LocalAgentConfig {
-    /// Where the fleet protocol is served.
-    pub control_plane_url: String,
     pub agent_token: String,
-    /// Where what was asked for last is kept.
-    pub agent_dir: PathBuf,
-    /// What the broker needs apart from what the control plane says.
-    pub broker: BrokerParts,
+    pub machine: Machine,
+    pub shared: SharedParts,
 }
 
-/// What this machine gives the broker. Has no `Debug`: it holds secrets.
-pub struct BrokerParts {
-    pub data_dir: PathBuf,
-    pub kafka_listener: std::net::TcpListener,
-    pub http_listener: std::net::TcpListener,
+/// What this machine gives every broker. Has no `Debug`: it holds secrets.
+pub struct Machine {
+    /// Where the fleet protocol is served.
+    pub control_plane_url: String,
+    /// Where what was asked for last is kept.
+    pub agent_dir: PathBuf,
+    /// Below it is a data directory for each dedicated physical cluster.
+    pub dedicated_dir: PathBuf,
+    /// The folder with the buckets of the object store.
+    pub object_store_dir: PathBuf,
+    /// Address that brokers listen on for clients.
+    pub bind: IpAddr,
+    /// Host that clients are told to connect to.
     pub advertised_host: String,
-    pub advertised_port: u16,
-    /// What the control plane hands out to clients.
-    pub bootstrap_endpoint: String,
     pub tls: Option<Arc<rustls::ServerConfig>>,
     pub object_store: ObjectStoreConfig,
 }
 
-/// What became of the broker.
+/// What belongs to the broker of the shared physical cluster.
+pub struct SharedParts {
+    pub data_dir: PathBuf,
+    pub kafka_listener: TcpListener,
+    pub http_listener: TcpListener,
+    pub kafka_port: u16,
+}
+
+impl Machine {
+    /// How one broker is started here.
+    pub fn broker_config(
+        &self,
+        desired: &Desired,
+        data_dir: PathBuf,
+        kafka_listener: TcpListener,
+        http_listener: TcpListener,
+        kafka_port: u16,
+    ) -> BrokerConfig {
+        BrokerConfig {
+            physical_cluster_id: desired.physical_cluster_id.clone(),
+            broker_id: BROKER_ID,
+            data_dir,
+            kafka_listener,
+            advertised_host: self.advertised_host.clone(),
+            advertised_port: kafka_port,
+            tls: self.tls.clone(),
+            http_listener,
+            fleet: Some(FleetEndpoint { url: self.control_plane_url.clone(), token: desired.broker_token.clone() }),
+            object_store: Some(self.object_store.clone()),
+            default_partitions: DEFAULT_PARTITIONS,
+            auto_create_topics: true,
+            initial_rebalance_delay_ms: INITIAL_REBALANCE_DELAY_MS,
+        }
+    }
+}
+
+/// What became of the broker of the shared physical cluster.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum BrokerState {
     /// Nothing was asked for yet.
@@ -93,19 +131,19 @@ impl LocalAgent {
         let (sender, state) = watch::channel(BrokerState::Waiting);
         let stop = CancellationToken::new();
         let agent = Agent {
-            control_plane_url: config.control_plane_url,
             agent_token: config.agent_token,
-            agent_dir: config.agent_dir,
-            bootstrap_endpoint: config.broker.bootstrap_endpoint.clone(),
-            parts: Some(config.broker),
-            running: None,
+            shared_endpoint: host_and_port(&config.machine.advertised_host, config.shared.kafka_port),
+            machine: config.machine,
+            shared_parts: Some(config.shared),
+            shared: None,
+            dedicated: Dedicated::default(),
             state: sender,
         };
         let task = tokio::spawn(agent.run(stop.clone()));
         Self { state, stop, task }
     }
 
-    /// Waits until the broker runs.
+    /// Waits until the broker of the shared physical cluster runs.
     pub async fn broker_is_running(&mut self) -> Result<(), String> {
         let settled = self.state.wait_for(|state| *state != BrokerState::Waiting).await;
         match settled.as_deref() {
@@ -115,7 +153,7 @@ impl LocalAgent {
         }
     }
 
-    /// Stops the broker, then the agent.
+    /// Stops the brokers, then the agent.
     pub async fn shutdown(self) {
         self.stop.cancel();
         if let Err(error) = self.task.await {
@@ -124,22 +162,15 @@ impl LocalAgent {
     }
 }
 
-/// What was asked for, as it is kept on disk.
-#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
-struct Desired {
-    physical_cluster_id: PhysicalClusterId,
-    generation: u64,
-    broker_token: String,
-}
-
 struct Agent {
-    control_plane_url: String,
     agent_token: String,
-    agent_dir: PathBuf,
-    bootstrap_endpoint: String,
+    machine: Machine,
+    /// Where clients of the shared physical cluster connect.
+    shared_endpoint: String,
     /// Taken by the broker when it starts.
-    parts: Option<BrokerParts>,
-    running: Option<(Desired, RunningBroker)>,
+    shared_parts: Option<SharedParts>,
+    shared: Option<(Desired, RunningBroker)>,
+    dedicated: Dedicated,
     state: watch::Sender<BrokerState>,
 }
 
@@ -149,18 +180,20 @@ impl Agent {
             () = self.follow_control_plane() => {}
             () = stop.cancelled() => {}
         }
-        if let Some((_, broker)) = self.running.take() {
+        if let Some((_, broker)) = self.shared.take() {
             broker.shutdown().await;
         }
+        self.dedicated.shutdown().await;
     }
 
     /// Ends never: a control plane that is away is dialled again.
     async fn follow_control_plane(&mut self) {
-        match load_desired(&self.agent_dir) {
-            Ok(Some(desired)) => self.start_broker(desired).await,
+        match desired::load_shared(&self.machine.agent_dir) {
+            Ok(Some(desired)) => self.start_shared(desired).await,
             Ok(None) => {}
             Err(error) => warn!(%error, "cannot read what was asked for last, asking the control plane"),
         }
+        self.dedicated.start_saved(&self.machine).await;
         let mut pause = FIRST_RETRY;
         loop {
             match self.sync_once().await {
@@ -187,7 +220,7 @@ impl Agent {
         while let Some(AgentInstruction { instruction }) = instructions.message().await? {
             // A heartbeat, or something that a newer control plane says.
             let Some(Instruction::Desired(desired)) = instruction else { continue };
-            let observed = self.carry_out(desired).await;
+            let observed = self.carry_out(desired).await?;
             let report = AgentReport { report: Some(Report::Observed(observed)) };
             reports.send(report).await.map_err(|_| SyncError::Ended)?;
         }
@@ -198,7 +231,7 @@ impl Agent {
         &self,
         outgoing: mpsc::Receiver<AgentReport>,
     ) -> Result<Streaming<AgentInstruction>, SyncError> {
-        let channel: Channel = Endpoint::from_shared(self.control_plane_url.clone())?
+        let channel: Channel = Endpoint::from_shared(self.machine.control_plane_url.clone())?
             .connect_timeout(CONNECT_TIMEOUT)
             .http2_keep_alive_interval(KEEP_ALIVE_INTERVAL)
             .tcp_nodelay(true)
@@ -213,66 +246,79 @@ impl Agent {
     }
 
     /// Brings about what is asked for and says what is.
-    async fn carry_out(&mut self, asked: DesiredPhysicalCluster) -> ObservedPhysicalCluster {
-        let observed = |phase: Phase, message: String, endpoint: &str| ObservedPhysicalCluster {
+    async fn carry_out(&mut self, asked: DesiredPhysicalCluster) -> Result<ObservedPhysicalCluster, SyncError> {
+        let mut observed = ObservedPhysicalCluster {
             physical_cluster_id: asked.physical_cluster_id.clone(),
             observed_generation: asked.generation,
-            phase: phase.into(),
-            message,
-            kafka_bootstrap_endpoint: endpoint.to_string(),
+            ..ObservedPhysicalCluster::default()
         };
-        let physical_cluster_id = match asked.physical_cluster_id.parse::<PhysicalClusterId>() {
-            Ok(id) => id,
-            Err(error) => return observed(Phase::Failed, error.to_string(), ""),
+        let outcome = match asked.physical_cluster_id.parse::<PhysicalClusterId>() {
+            Err(error) => Outcome::Failed(error.to_string()),
+            Ok(id) if asked.dedicated_to.is_empty() => self.carry_out_shared(id, &asked).await,
+            Ok(id) if asked.deleted => {
+                self.dedicated.delete(&self.machine, &id).await.map_err(SyncError::Delete)?;
+                Outcome::Deleted
+            }
+            Ok(id) => match self.dedicated.ensure(&self.machine, &id, &asked).await {
+                Ok(endpoint) => Outcome::Ready(endpoint),
+                Err(reason) => Outcome::Failed(reason),
+            },
         };
-        let hosts_another =
-            self.running.as_ref().is_some_and(|(running, _)| running.physical_cluster_id != physical_cluster_id);
-        if hosts_another {
-            return observed(Phase::Failed, "this machine runs another physical cluster already".to_string(), "");
+        let phase = match outcome {
+            Outcome::Ready(endpoint) => {
+                observed.kafka_bootstrap_endpoint = endpoint;
+                Phase::Ready
+            }
+            Outcome::Failed(reason) => {
+                observed.message = reason;
+                Phase::Failed
+            }
+            Outcome::Deleted => Phase::Deleted,
+        };
+        observed.phase = phase.into();
+        Ok(observed)
+    }
+
+    async fn carry_out_shared(&mut self, id: PhysicalClusterId, asked: &DesiredPhysicalCluster) -> Outcome {
+        let runs_another = self.shared.as_ref().is_some_and(|(running, _)| running.physical_cluster_id != id);
+        if runs_another {
+            return Outcome::Failed("this machine runs another shared physical cluster already".to_string());
         }
         if asked.deleted {
-            self.stop_broker().await;
-            return observed(Phase::Deleted, String::new(), "");
+            self.stop_shared().await;
+            return Outcome::Deleted;
         }
-        let desired =
-            Desired { physical_cluster_id, generation: asked.generation, broker_token: asked.broker_token.clone() };
-        if let Err(error) = save_desired(&self.agent_dir, &desired) {
+        let desired = Desired {
+            physical_cluster_id: id,
+            generation: asked.generation,
+            broker_token: asked.broker_token.clone(),
+            dedicated_to: String::new(),
+            kafka_port: 0,
+        };
+        if let Err(error) = desired.save(&self.machine.agent_dir) {
             // The broker runs all the same; only its next start must wait for the control plane.
             warn!(%error, "cannot keep what was asked for");
         }
-        if self.running.is_none() {
-            self.start_broker(desired).await;
+        if self.shared.is_none() {
+            self.start_shared(desired).await;
         }
         let state = self.state.borrow().clone();
         match state {
-            BrokerState::Running => observed(Phase::Ready, String::new(), &self.bootstrap_endpoint),
-            BrokerState::Failed(reason) => observed(Phase::Failed, reason, ""),
-            BrokerState::Waiting => observed(Phase::Provisioning, String::new(), ""),
+            BrokerState::Running => Outcome::Ready(self.shared_endpoint.clone()),
+            BrokerState::Failed(reason) => Outcome::Failed(reason),
+            BrokerState::Waiting => Outcome::Failed("the broker was not started".to_string()),
         }
     }
 
-    async fn start_broker(&mut self, desired: Desired) {
+    async fn start_shared(&mut self, desired: Desired) {
         // A broker that failed has taken the ports with it.
-        let Some(parts) = self.parts.take() else { return };
-        let config = BrokerConfig {
-            physical_cluster_id: desired.physical_cluster_id.clone(),
-            broker_id: BROKER_ID,
-            data_dir: parts.data_dir,
-            kafka_listener: parts.kafka_listener,
-            advertised_host: parts.advertised_host,
-            advertised_port: parts.advertised_port,
-            tls: parts.tls,
-            http_listener: parts.http_listener,
-            fleet: Some(FleetEndpoint { url: self.control_plane_url.clone(), token: desired.broker_token.clone() }),
-            object_store: Some(parts.object_store),
-            default_partitions: DEFAULT_PARTITIONS,
-            auto_create_topics: true,
-            initial_rebalance_delay_ms: INITIAL_REBALANCE_DELAY_MS,
-        };
+        let Some(parts) = self.shared_parts.take() else { return };
+        let SharedParts { data_dir, kafka_listener, http_listener, kafka_port } = parts;
+        let config = self.machine.broker_config(&desired, data_dir, kafka_listener, http_listener, kafka_port);
         match millstream_broker::start::start(config).await {
             Ok(broker) => {
                 info!(physical_cluster = %desired.physical_cluster_id, "the broker runs");
-                self.running = Some((desired, broker));
+                self.shared = Some((desired, broker));
                 self.state.send_replace(BrokerState::Running);
             }
             Err(error) => {
@@ -282,16 +328,24 @@ impl Agent {
     }
 
     /// Stops the broker and forgets that it should run. Its data stays: nobody asked to destroy it.
-    async fn stop_broker(&mut self) {
-        if let Some((_, broker)) = self.running.take() {
+    async fn stop_shared(&mut self) {
+        if let Some((_, broker)) = self.shared.take() {
             broker.shutdown().await;
             let reason = "the physical cluster was deleted; its ports are taken again at the next start";
             self.state.send_replace(BrokerState::Failed(reason.to_string()));
         }
-        if let Err(error) = forget_desired(&self.agent_dir) {
+        if let Err(error) = desired::forget_shared(&self.machine.agent_dir) {
             warn!(%error, "cannot forget what was asked for");
         }
     }
+}
+
+/// What became of an instruction.
+enum Outcome {
+    /// It runs, and clients connect there.
+    Ready(String),
+    Failed(String),
+    Deleted,
 }
 
 /// Why a stream to the control plane ended.
@@ -303,50 +357,9 @@ enum SyncError {
     Refused(#[from] Status),
     #[error("the agent token cannot be sent")]
     BadToken,
+    /// Asked again after the next hello.
+    #[error("cannot delete a dedicated cluster: {0}")]
+    Delete(#[source] io::Error),
     #[error("the stream has ended")]
     Ended,
-}
-
-fn load_desired(folder: &Path) -> io::Result<Option<Desired>> {
-    match fs::read(folder.join(DESIRED_FILE)) {
-        Ok(bytes) => Ok(Some(serde_json::from_slice(&bytes)?)),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
-        Err(error) => Err(error),
-    }
-}
-
-fn save_desired(folder: &Path, desired: &Desired) -> io::Result<()> {
-    let unchanged = load_desired(folder).ok().flatten().is_some_and(|saved| saved == *desired);
-    if unchanged {
-        return Ok(());
-    }
-    write_private_file(&folder.join(DESIRED_FILE), &serde_json::to_vec_pretty(desired)?)
-}
-
-fn forget_desired(folder: &Path) -> io::Result<()> {
-    match fs::remove_file(folder.join(DESIRED_FILE)) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
-        _ => Ok(()),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn what_was_asked_for_survives_a_restart_until_it_is_deleted() {
-        let folder = tempfile::tempdir().expect("folder");
-        assert!(load_desired(folder.path()).expect("read").is_none());
-        let desired = Desired {
-            physical_cluster_id: "pkc-abc".parse().expect("an id"),
-            generation: 3,
-            broker_token: "token".into(),
-        };
-        save_desired(folder.path(), &desired).expect("saved");
-        assert!(load_desired(folder.path()).expect("read").is_some_and(|loaded| loaded == desired));
-        forget_desired(folder.path()).expect("forgotten");
-        forget_desired(folder.path()).expect("forgotten twice");
-        assert!(load_desired(folder.path()).expect("read").is_none());
-    }
 }

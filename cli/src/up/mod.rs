@@ -6,13 +6,14 @@
 
 mod certificates;
 mod data_dir;
+mod dedicated;
+mod desired;
 mod first_start;
 mod greeting;
 mod listeners;
 mod local_agent;
 mod object_store;
 
-use std::io::IsTerminal;
 use std::net::IpAddr;
 use std::path::Path;
 use std::time::{Duration, Instant};
@@ -20,8 +21,6 @@ use std::time::{Duration, Instant};
 use millstream_broker::config::{ObjectStoreConfig, ObjectStoreCredentials};
 use millstream_control_plane::{ControlPlane, DEFAULT_AUDIT_RETENTION_DAYS, DatabaseUrl, RequestRates, SecretsSource};
 use tokio::runtime::Runtime;
-use tokio::signal::unix::{Signal, SignalKind, signal};
-use tracing_subscriber::EnvFilter;
 
 use crate::command_line::{SecurityProtocol, UpArgs};
 use crate::credentials::Credentials;
@@ -30,11 +29,12 @@ use crate::kafka_client::cluster::Cluster;
 use crate::kafka_client::error::ClientError;
 use crate::login;
 use crate::output::Output;
+use crate::process::{StopSignals, log_to_stderr, raise_file_limit};
 use crate::rest_client::{KeyPair, RestClient};
 use data_dir::{DataDir, ServiceSecrets};
 use greeting::Greeting;
 use listeners::{Listeners, host_and_port, port_of};
-use local_agent::{BrokerParts, LocalAgent, LocalAgentConfig};
+use local_agent::{LocalAgent, LocalAgentConfig, Machine, SharedParts};
 
 /// How long a key that was just made may take until the broker lets it in.
 const FIRST_LOGIN_LIMIT: Duration = Duration::from_secs(30);
@@ -63,29 +63,8 @@ pub fn run(runtime: &Runtime, args: UpArgs, data_dir: &Path, output: Output) -> 
     runtime.block_on(serve(&args, database, data_dir, listeners, output, began))
 }
 
-/// Allows as many open files as this user may have: every partition keeps some.
-fn raise_file_limit() {
-    use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
-    let limit = getrlimit(Resource::Nofile);
-    // Without it the service runs all the same, with fewer partitions.
-    let _ = setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, maximum: limit.maximum });
-}
-
-fn log_to_stderr(filter: &str) -> Result<(), Failure> {
-    let filter = EnvFilter::try_new(filter).map_err(|error| {
-        Failure::usage(format!("--log {filter:?} is not a log filter: {error}"))
-            .suggest("write it as a level such as info, or as millstream_broker=debug,warn")
-    })?;
-    let subscriber = tracing_subscriber::fmt()
-        .with_env_filter(filter)
-        .with_writer(std::io::stderr)
-        .with_ansi(std::io::stderr().is_terminal())
-        .finish();
-    let set = tracing::subscriber::set_global_default(subscriber);
-    set.map_err(|error| Failure::failed(format!("cannot set up logging: {error}")))
-}
-
-fn parse_database_url(url: &str) -> Result<DatabaseUrl, Failure> {
+/// Reads `--database-url`.
+pub fn parse_database_url(url: &str) -> Result<DatabaseUrl, Failure> {
     // The URL holds a password, so the message does not repeat it.
     let wrong = |error| Failure::usage(format!("--database-url cannot be used: {}", chain(&error)));
     url.parse().map_err(wrong)
@@ -127,32 +106,6 @@ async fn serve(
             Err(_) => Err(Failure::failed("the service did not stop in time; the next start checks its files")),
         },
         () = signals.next() => Err(Failure::failed("stopped at once; the next start checks its files")),
-    }
-}
-
-/// Ctrl-C, SIGTERM, and the end of the terminal.
-struct StopSignals {
-    interrupt: Signal,
-    terminate: Signal,
-    hang_up: Signal,
-}
-
-impl StopSignals {
-    fn install() -> Result<Self, Failure> {
-        let install = |kind| signal(kind).map_err(|error| Failure::failed(format!("cannot handle signals: {error}")));
-        Ok(Self {
-            interrupt: install(SignalKind::interrupt())?,
-            terminate: install(SignalKind::terminate())?,
-            hang_up: install(SignalKind::hangup())?,
-        })
-    }
-
-    async fn next(&mut self) {
-        tokio::select! {
-            _ = self.interrupt.recv() => {}
-            _ = self.terminate.recv() => {}
-            _ = self.hang_up.recv() => {}
-        }
     }
 }
 
@@ -224,18 +177,22 @@ impl Service {
 
         // The agent starts the broker from what it knows, while the control plane still opens its database.
         let agent = LocalAgent::start(LocalAgentConfig {
-            control_plane_url: places.fleet_url.clone(),
             agent_token: secrets.agent_token.clone(),
-            agent_dir: data_dir.folder("agent")?,
-            broker: BrokerParts {
+            machine: Machine {
+                control_plane_url: places.fleet_url.clone(),
+                agent_dir: data_dir.folder("agent")?,
+                dedicated_dir: data_dir.folder("dedicated")?,
+                object_store_dir: buckets,
+                bind: args.bind,
+                advertised_host: places.advertised_host.clone(),
+                tls: certificates.as_ref().map(|certificates| certificates.server.clone()),
+                object_store: object_store_config(&secrets, places),
+            },
+            shared: SharedParts {
                 data_dir: data_dir.folder("broker")?,
                 kafka_listener: listeners.kafka,
                 http_listener: listeners.broker_http,
-                advertised_host: places.advertised_host.clone(),
-                advertised_port: places.kafka_port,
-                bootstrap_endpoint: places.bootstrap_servers.clone(),
-                tls: certificates.as_ref().map(|certificates| certificates.server.clone()),
-                object_store: object_store_config(&secrets, places),
+                kafka_port: places.kafka_port,
             },
         });
         let control_plane_dir = data_dir.folder("control-plane")?;

@@ -9,6 +9,8 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use hyper_util::server::conn::auto::Builder;
 use s3s::auth::SimpleAuth;
@@ -48,6 +50,30 @@ pub fn start(folder: &Path, secrets: &ServiceSecrets, listener: TcpListener) -> 
     Ok(server)
 }
 
+/// Removes every object below a prefix, from a store whose buckets are in `folder`. What the server keeps beside the
+/// objects goes too: one file per object, which names bucket and key in base64.
+pub async fn remove_prefix(folder: &Path, prefix: &str) -> io::Result<()> {
+    match tokio::fs::remove_dir_all(folder.join(BUCKET).join(prefix)).await {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+        _ => {}
+    }
+    let mut entries = tokio::fs::read_dir(folder).await?;
+    while let Some(entry) = entries.next_entry().await? {
+        let key = entry.file_name().to_str().and_then(described_key);
+        if key.is_some_and(|key| key.strip_prefix(prefix).is_some_and(|rest| rest.starts_with('/'))) {
+            tokio::fs::remove_file(entry.path()).await?;
+        }
+    }
+    Ok(())
+}
+
+/// The key of the object that a file of the server describes: `.bucket-<bucket>.object-<key>.….json`.
+fn described_key(file_name: &str) -> Option<String> {
+    let (_, rest) = file_name.split_once(".object-")?;
+    let (encoded, _) = rest.split_once('.')?;
+    String::from_utf8(URL_SAFE_NO_PAD.decode(encoded).ok()?).ok()
+}
+
 impl ObjectStoreServer {
     /// Ends all connections.
     pub async fn shutdown(self) {
@@ -82,5 +108,29 @@ async fn accept(listener: tokio::net::TcpListener, service: S3Service, stop: Can
             }
             drop(slot);
         });
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn objects_below_a_prefix_go_with_what_describes_them_and_no_others() {
+        let folder = tempfile::tempdir().expect("folder");
+        let describe =
+            |key: &str| format!(".bucket-bWlsbHN0cmVhbQ.object-{}.metadata.json", URL_SAFE_NO_PAD.encode(key));
+        for key in ["pkc-a/metadata/1", "pkc-ab/metadata/1"] {
+            let object = folder.path().join(BUCKET).join(key);
+            std::fs::create_dir_all(object.parent().expect("a folder")).expect("made");
+            std::fs::write(object, "x").expect("written");
+            std::fs::write(folder.path().join(describe(key)), "{}").expect("written");
+        }
+        remove_prefix(folder.path(), "pkc-a").await.expect("removed");
+        remove_prefix(folder.path(), "pkc-a").await.expect("removed twice");
+        assert!(!folder.path().join(BUCKET).join("pkc-a").exists());
+        assert!(!folder.path().join(describe("pkc-a/metadata/1")).exists());
+        assert!(folder.path().join(BUCKET).join("pkc-ab/metadata/1").exists());
+        assert!(folder.path().join(describe("pkc-ab/metadata/1")).exists());
     }
 }

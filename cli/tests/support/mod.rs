@@ -1,10 +1,13 @@
 //! Runs the real binary, away from this machine's own settings, and stands in for the service where a test needs one.
 
 use std::io::{BufRead, BufReader, Write};
-use std::net::TcpListener;
+use std::net::{TcpListener, TcpStream};
 use std::path::Path;
 use std::process::{Child, Command, Output, Stdio};
 use std::sync::{Arc, Mutex};
+
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
 
 /// The program with an empty home and no MILLSTREAM_… variables.
 pub fn millstream(home: &Path) -> Command {
@@ -90,6 +93,25 @@ fn read_request(reader: &mut impl BufRead) -> Seen {
     Seen { line: line.trim().to_string(), authorization, body: String::from_utf8_lossy(&body).into_owned() }
 }
 
+/// Sends a POST to the REST API of a service, with the Cloud API key that it printed; fails unless it succeeds.
+pub fn post(ready: &serde_json::Value, path: &str, body: &serde_json::Value) {
+    let text = |field: &str| ready[field].as_str().unwrap_or_else(|| panic!("no {field} in {ready}"));
+    let address = text("rest_url").trim_start_matches("http://");
+    let key = STANDARD.encode(format!("{}:{}", text("cloud_api_key"), text("cloud_api_secret")));
+    let body = body.to_string();
+    let mut stream = TcpStream::connect(address).expect("connected");
+    write!(
+        stream,
+        "POST {path} HTTP/1.1\r\nHost: {address}\r\nAuthorization: Basic {key}\r\nConnection: close\r\n\
+         Content-Type: application/json\r\nContent-Length: {}\r\n\r\n{body}",
+        body.len()
+    )
+    .expect("sent");
+    let mut status = String::new();
+    BufReader::new(stream).read_line(&mut status).expect("a status");
+    assert!(status.starts_with("HTTP/1.1 2"), "{path}: {status}");
+}
+
 /// A running `millstream up`, ended with the test.
 pub struct Up {
     pub child: Child,
@@ -100,24 +122,27 @@ pub struct Up {
 impl Up {
     /// Starts on free ports and waits until it is ready.
     pub fn start(data_dir: &Path, more: &[&str]) -> Self {
-        let mut child = millstream(data_dir)
-            .args(["up", "--output", "json", "--data-dir"])
-            .arg(data_dir)
-            .args(more)
-            .env("MILLSTREAM_KAFKA_PORT", "0")
-            .env("MILLSTREAM_HTTP_PORT", "0")
-            .stdout(Stdio::piped())
-            .spawn()
-            .expect("the program was built with these tests");
-        let mut line = String::new();
-        let stdout = child.stdout.take().expect("stdout is piped");
-        BufReader::new(stdout).read_line(&mut line).expect("stdout is text");
-        let ready = serde_json::from_str(&line).unwrap_or_else(|error| panic!("not ready: {error}: {line:?}"));
+        let mut command = millstream(data_dir);
+        command.args(["up", "--output", "json", "--data-dir"]).arg(data_dir).args(more);
+        Self::spawn(command.env("MILLSTREAM_KAFKA_PORT", "0").env("MILLSTREAM_HTTP_PORT", "0"))
+    }
+
+    /// Starts any command that serves and waits for the JSON that it prints.
+    pub fn spawn(command: &mut Command) -> Self {
+        let mut child = command.stdout(Stdio::piped()).spawn().expect("the program was built with these tests");
+        let stdout = BufReader::new(child.stdout.take().expect("stdout is piped"));
+        let ready = serde_json::Deserializer::from_reader(stdout).into_iter().next();
+        let ready = ready.expect("it prints something").unwrap_or_else(|error| panic!("not ready: {error}"));
         Self { child, ready }
     }
 
     pub fn text(&self, field: &str) -> String {
         self.ready[field].as_str().unwrap_or_else(|| panic!("no {field} in {}", self.ready)).to_string()
+    }
+
+    /// Sends a POST to the REST API; fails unless it succeeds.
+    pub fn post(&self, path: &str, body: &serde_json::Value) {
+        post(&self.ready, path, body);
     }
 
     /// Sends SIGTERM or SIGINT and waits for the end.

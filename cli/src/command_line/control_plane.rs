@@ -1,0 +1,42 @@
+//! Flags of `millstream control-plane`.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use clap::Args;
+
+/// How one replica of the control plane runs. All replicas of an installation have the same database, agent token and
+/// installation secret.
+#[derive(Args)]
+pub struct ControlPlaneArgs {
+    /// Its database: postgres://user:password@host/name for any number of replicas, or sqlite:FILE for one
+    #[arg(long, value_name = "URL", env = "MILLSTREAM_DATABASE_URL", hide_env_values = true)]
+    pub database_url: String,
+    /// Where the REST API listens
+    #[arg(long, value_name = "ADDRESS:PORT", default_value = "127.0.0.1:8080", env = "MILLSTREAM_HTTP_LISTEN")]
+    pub http_listen: SocketAddr,
+    /// Where agents and brokers dial in
+    #[arg(long, value_name = "ADDRESS:PORT", default_value = "127.0.0.1:8081", env = "MILLSTREAM_FLEET_LISTEN")]
+    pub fleet_listen: SocketAddr,
+    /// How clients reach the REST API [default: where it listens]
+    #[arg(long, value_name = "URL", env = "MILLSTREAM_PUBLIC_URL")]
+    pub public_url: Option<String>,
+    /// What agents must present (prefer the variable: other users can read a command line)
+    #[arg(long, value_name = "TOKEN", env = "MILLSTREAM_AGENT_TOKEN", hide_env_values = true)]
+    pub agent_token: String,
+    /// Directory of the installation secret, from which everything secret is derived; made at the first start
+    #[arg(long, value_name = "DIRECTORY", env = "MILLSTREAM_SECRET_DIR")]
+    pub secret_dir: PathBuf,
+    /// Certificate chain of both listeners, as PEM; without it they are not encrypted
+    #[arg(long, value_name = "FILE", env = "MILLSTREAM_TLS_CERTIFICATE", requires = "tls_key")]
+    pub tls_certificate: Option<PathBuf>,
+    /// Private key of the certificate, as PEM
+    #[arg(long, value_name = "FILE", env = "MILLSTREAM_TLS_KEY", requires = "tls_certificate")]
+    pub tls_key: Option<PathBuf>,
+    /// Make another organization of this name and print its first Cloud API key
+    #[arg(long, value_name = "NAME")]
+    pub new_organization: Option<String>,
+    /// What is logged to stderr, such as info or millstream_control_plane=debug
+    #[arg(long, value_name = "FILTER", default_value = "info", env = "MILLSTREAM_LOG")]
+    pub log: String,
+}

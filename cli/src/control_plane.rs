@@ -1,0 +1,108 @@
+//! `millstream control-plane`: one replica of the control plane alone. Agents and brokers dial in from elsewhere.
+//!
+//! Promises: what it prints is printed once it serves; Ctrl-C and SIGTERM let requests in flight finish.
+
+use std::net::{SocketAddr, TcpListener};
+use std::path::Path;
+use std::sync::Arc;
+
+use millstream_control_plane::{Config, ControlPlane, DEFAULT_AUDIT_RETENTION_DAYS, RequestRates, SecretsSource};
+use rustls::ServerConfig;
+use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use serde_json::{Value, json};
+use tokio::runtime::Runtime;
+
+use crate::command_line::control_plane::ControlPlaneArgs;
+use crate::failure::{Failure, chain};
+use crate::output::{Column, Output, column};
+use crate::process::{StopSignals, log_to_stderr, raise_file_limit};
+use crate::up::parse_database_url;
+
+const COLUMNS: &[Column] = &[
+    column("REST API", "/rest_url"),
+    column("For the fleet", "/fleet_address"),
+    column("Organization", "/organization_id"),
+    column("Cloud API key", "/cloud_api_key"),
+    column("Secret", "/cloud_api_secret"),
+];
+
+/// Runs the replica until it is told to stop.
+pub fn run(runtime: &Runtime, args: ControlPlaneArgs, output: Output) -> Result<(), Failure> {
+    log_to_stderr(&args.log)?;
+    let database = parse_database_url(&args.database_url)?;
+    let tls = match (&args.tls_certificate, &args.tls_key) {
+        (Some(certificate), Some(key)) => Some(load_tls(certificate, key)?),
+        _ => None,
+    };
+    let http_listener = bind(args.http_listen, "the REST API", "--http-listen")?;
+    let fleet_listener = bind(args.fleet_listen, "agents and brokers", "--fleet-listen")?;
+    raise_file_limit();
+    let scheme = if tls.is_some() { "https" } else { "http" };
+    let address = |listener: &TcpListener| {
+        let address = listener.local_addr();
+        address.map_err(|error| Failure::failed(format!("cannot ask for a port: {error}")))
+    };
+    let rest_url = match args.public_url {
+        Some(url) => url,
+        None => format!("{scheme}://{}", address(&http_listener)?),
+    };
+    let fleet_address = address(&fleet_listener)?;
+    let config = Config {
+        database,
+        http_listener,
+        fleet_listener,
+        public_url: rest_url.clone(),
+        agent_token: args.agent_token,
+        secrets: SecretsSource::Directory(args.secret_dir),
+        request_rates: RequestRates::default(),
+        audit_retention_days: DEFAULT_AUDIT_RETENTION_DAYS,
+        tls,
+    };
+    runtime.block_on(async {
+        let mut signals = StopSignals::install()?;
+        let started = ControlPlane::start(config).await;
+        let control_plane =
+            started.map_err(|error| Failure::failed(format!("cannot start the control plane: {}", chain(&error))))?;
+        let mut ready = json!({ "rest_url": rest_url, "fleet_address": fleet_address.to_string() });
+        let printed = match make_organization(&control_plane, args.new_organization.as_deref(), &mut ready).await {
+            Ok(()) => output.object(COLUMNS, &ready),
+            Err(failure) => Err(failure),
+        };
+        if printed.is_ok() {
+            signals.next().await;
+        }
+        control_plane.shutdown().await;
+        printed
+    })
+}
+
+async fn make_organization(control_plane: &ControlPlane, name: Option<&str>, ready: &mut Value) -> Result<(), Failure> {
+    let Some(name) = name else { return Ok(()) };
+    let made = control_plane.bootstrap(name).await;
+    let made = made.map_err(|error| Failure::failed(format!("cannot make the organization: {}", chain(&error))))?;
+    ready["organization_id"] = json!(made.organization_id.to_string());
+    ready["user_id"] = json!(made.user_id.to_string());
+    ready["cloud_api_key"] = json!(made.cloud_api_key.to_string());
+    ready["cloud_api_secret"] = json!(made.cloud_api_secret.expose());
+    Ok(())
+}
+
+fn bind(address: SocketAddr, purpose: &str, flag: &str) -> Result<TcpListener, Failure> {
+    TcpListener::bind(address).map_err(|error| {
+        Failure::failed(format!("cannot listen on {address} for {purpose}: {error}"))
+            .suggest(format!("choose another address with {flag}"))
+    })
+}
+
+fn load_tls(certificate: &Path, key: &Path) -> Result<Arc<ServerConfig>, Failure> {
+    let unusable = |file: &Path, error: &dyn std::error::Error| {
+        Failure::failed(format!("cannot use {}: {}", file.display(), chain(error)))
+    };
+    let chain = CertificateDer::pem_file_iter(certificate)
+        .and_then(Iterator::collect::<Result<Vec<_>, _>>)
+        .map_err(|error| unusable(certificate, &error))?;
+    let private_key = PrivateKeyDer::from_pem_file(key).map_err(|error| unusable(key, &error))?;
+    let config = ServerConfig::builder().with_no_client_auth().with_single_cert(chain, private_key);
+    config.map(Arc::new).map_err(|error| unusable(certificate, &error))
+}
