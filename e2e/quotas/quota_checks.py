@@ -139,7 +139,9 @@ def partitions():
 
 
 def create(topic_name, count):
-    AdminClient(client()).create_topics([NewTopic(topic_name, count)])[topic_name].result(30)
+    # The client ends with its name, and with it what it was asked for.
+    admin = AdminClient(client())
+    admin.create_topics([NewTopic(topic_name, count)])[topic_name].result(30)
 
 
 def client():
