@@ -10,6 +10,7 @@ use crate::connections::ConnectionRegistry;
 use crate::fleet::status::FleetStatus;
 use crate::groups::coordinator::GroupCoordinator;
 use crate::metadata_backup::BackupStatus;
+use crate::metering::Metering;
 use crate::metrics::Metrics;
 use crate::partitions::Partitions;
 use crate::producer_ids::ProducerIds;
@@ -38,6 +39,7 @@ pub(crate) struct Broker {
     pub(crate) producer_ids: ProducerIds,
     pub(crate) metrics: Arc<Metrics>,
     pub(crate) quotas: Arc<Quotas>,
+    pub(crate) metering: Metering,
     pub(crate) fleet: Arc<FleetStatus>,
     pub(crate) backup: Arc<BackupStatus>,
 }

@@ -19,6 +19,7 @@ pub mod groups;
 mod http;
 mod limits;
 mod metadata_backup;
+mod metering;
 mod metrics;
 mod network;
 mod object_store;

@@ -63,9 +63,46 @@ impl TenantMetrics {
         self.http_requests.fetch_add(1, Ordering::Relaxed);
     }
 
+    /// What was counted so far.
+    fn counts(&self) -> Counts {
+        let load = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
+        Counts {
+            received_bytes: load(&self.received_bytes),
+            sent_bytes: load(&self.sent_bytes),
+            received_records: load(&self.received_records),
+            successful_authentications: load(&self.successful_authentications),
+            requests: load(&self.http_requests) + self.requests.iter().map(load).sum::<u64>(),
+        }
+    }
+
     /// A connection logged in.
     pub(crate) fn count_authentication(&self) {
         self.successful_authentications.fetch_add(1, Ordering::Relaxed);
+    }
+}
+
+/// What a tenant did since some moment.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct Counts {
+    pub(crate) received_bytes: u64,
+    pub(crate) sent_bytes: u64,
+    pub(crate) received_records: u64,
+    pub(crate) successful_authentications: u64,
+    pub(crate) requests: u64,
+}
+
+impl Counts {
+    /// What came on top of earlier counts.
+    pub(crate) fn since(self, earlier: Self) -> Self {
+        Self {
+            received_bytes: self.received_bytes.saturating_sub(earlier.received_bytes),
+            sent_bytes: self.sent_bytes.saturating_sub(earlier.sent_bytes),
+            received_records: self.received_records.saturating_sub(earlier.received_records),
+            successful_authentications: self
+                .successful_authentications
+                .saturating_sub(earlier.successful_authentications),
+            requests: self.requests.saturating_sub(earlier.requests),
+        }
     }
 }
 
@@ -132,6 +169,12 @@ impl Metrics {
         }
         let mut tenants = self.tenants.write().unwrap_or_else(PoisonError::into_inner);
         Arc::clone(tenants.entry(tenant.clone()).or_insert_with(|| Arc::new(TenantMetrics::new())))
+    }
+
+    /// What every tenant did so far.
+    pub(crate) fn counts(&self) -> Vec<(LogicalClusterId, Counts)> {
+        let tenants = self.tenants.read().unwrap_or_else(PoisonError::into_inner);
+        tenants.iter().map(|(id, metrics)| (id.clone(), metrics.counts())).collect()
     }
 
     /// Drops the counters of a tenant that was deleted.

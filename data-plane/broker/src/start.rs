@@ -27,6 +27,7 @@ use crate::groups::config::GroupConfig;
 use crate::groups::coordinator::{GroupCoordinator, StartError as GroupStartError};
 use crate::http;
 use crate::metadata_backup;
+use crate::metering::{self, Metering};
 use crate::metrics::Metrics;
 use crate::network::listener;
 use crate::object_store::ObjectStore;
@@ -121,6 +122,7 @@ pub async fn start(config: BrokerConfig) -> Result<RunningBroker, StartError> {
         settings,
         metadata,
         groups,
+        metering: Metering::default(),
         quotas: Arc::new(Quotas::new(Arc::clone(&tenants))),
         tenants,
         connections: Arc::new(ConnectionRegistry::default()),
@@ -137,6 +139,7 @@ pub async fn start(config: BrokerConfig) -> Result<RunningBroker, StartError> {
     own("HTTP listener", tokio::spawn(http::serve(Arc::clone(&broker), http_listener, stop.clone())));
     own("metadata follower", tokio::spawn(follow_metadata(Arc::clone(&broker), stop.clone())));
     own("log upkeep", tokio::spawn(keep_logs(Arc::clone(&broker), stop.clone())));
+    own("metering", tokio::spawn(metering::run(Arc::clone(&broker), stop.clone())));
     own("tenant deletion", tokio::spawn(tenant_deletion::run(Arc::clone(&broker), stop.clone())));
     if let Some(fleet) = config.fleet {
         own("config stream", tokio::spawn(config_stream::run(Arc::clone(&broker), fleet.clone(), stop.clone())));

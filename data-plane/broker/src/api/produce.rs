@@ -132,16 +132,25 @@ fn append(
         return Err(Refusal { code: ErrorCode::InvalidRecord, message: Some("the partition has no records".into()) });
     };
     let header = record_batch::validate_produced(batch, limits).map_err(refuse_batch)?;
+    if let Some(limit) = ctx.authenticated.quota.reached_storage_limit() {
+        return Err(refuse_full(limit));
+    }
     let appended = partition.append(batch, &header, limits.now_ms).map_err(|error| refuse_append(partition, error))?;
     if !appended.duplicate {
         let records = u64::try_from(header.record_count).unwrap_or(0);
         ctx.authenticated.metrics.count_produced(batch.len(), records);
+        ctx.authenticated.quota.count_stored(batch.len());
     }
     Ok(Stored {
         base_offset: appended.base_offset,
         log_append_time_ms: appended.log_append_time_ms,
         log_start_offset: appended.log_start_offset,
     })
+}
+
+fn refuse_full(limit: u64) -> Refusal {
+    let message = format!("this cluster stores as much as its type allows: {limit} bytes");
+    Refusal { code: ErrorCode::PolicyViolation, message: Some(message.into()) }
 }
 
 fn refuse_batch(error: BatchError) -> Refusal {

@@ -28,7 +28,7 @@ use super::status::FleetStatus;
 use crate::broker::Broker;
 use crate::config::FleetEndpoint;
 use crate::http::caller::{BaseUrl, Caller};
-use crate::http::kafka_v3;
+use crate::http::{cloud_metrics, kafka_v3};
 use crate::tenants::image::Position;
 
 /// Forwarded requests that are worked on at once.
@@ -37,7 +37,7 @@ const MAX_CONCURRENT: usize = 64;
 const MAX_OUTGOING: usize = 16;
 /// A request that takes longer is answered with 504.
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(60);
-/// Every forwarded path begins with this; nothing else of the broker's HTTP is reachable this way.
+/// Forwarded paths begin with this or are that of the metrics; nothing else of the broker's HTTP is reachable this way.
 const PATH_PREFIX: &str = "/kafka/v3/";
 /// Longest path and query.
 const MAX_PATH_BYTES: usize = 8 * 1024;
@@ -47,7 +47,7 @@ pub(crate) struct ForwardStream {
     pub(crate) endpoint: FleetEndpoint,
     pub(crate) identity: BrokerIdentity,
     pub(crate) status: Arc<FleetStatus>,
-    /// The kafka/v3 routes, which trust the [`Caller`] in the request's extensions.
+    /// The kafka/v3 routes and the metrics, which trust the [`Caller`] in the request's extensions.
     pub(crate) router: Router,
 }
 
@@ -57,7 +57,7 @@ pub(crate) async fn run(broker: Arc<Broker>, endpoint: FleetEndpoint, shutdown: 
         endpoint,
         identity: BrokerIdentity::of(&broker),
         status: Arc::clone(&broker.fleet),
-        router: kafka_v3::router(broker),
+        router: kafka_v3::router(Arc::clone(&broker)).merge(cloud_metrics::router(broker)),
     };
     stream.run(shutdown).await;
 }
@@ -145,7 +145,8 @@ fn to_http(forwarded: ForwardedRequest) -> Result<Request<Body>, String> {
         host: None,
     };
     let path = &forwarded.path_and_query;
-    if !path.starts_with(PATH_PREFIX) || path.len() > MAX_PATH_BYTES {
+    let is_metrics = path.split('?').next() == Some(cloud_metrics::PATH);
+    if !(path.starts_with(PATH_PREFIX) || is_metrics) || path.len() > MAX_PATH_BYTES {
         return Err(format!("path_and_query must begin with {PATH_PREFIX} and have at most {MAX_PATH_BYTES} bytes"));
     }
     let uri = Uri::try_from(path.as_str()).map_err(|_| "path_and_query is not a path".to_owned())?;

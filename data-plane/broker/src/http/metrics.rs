@@ -13,7 +13,7 @@ use crate::clock::now_ms;
 use crate::metrics::{Gauges, QuotaGauges};
 
 /// The content type that Prometheus expects.
-const TEXT_FORMAT: &str = "text/plain; version=0.0.4; charset=utf-8";
+pub(super) const TEXT_FORMAT: &str = "text/plain; version=0.0.4; charset=utf-8";
 
 /// Everything that is counted.
 pub(super) async fn page(State(broker): State<Arc<Broker>>, ConnectInfo(peer): ConnectInfo<SocketAddr>) -> Response {

@@ -5,6 +5,7 @@
 
 mod basic_authentication;
 pub(crate) mod caller;
+pub(crate) mod cloud_metrics;
 mod error;
 mod health;
 mod json;

@@ -18,6 +18,7 @@ const LONGEST_LOGIN_WAIT: Duration = Duration::from_secs(10);
 pub(crate) struct ConnectionQuota {
     tenant: Arc<TenantQuota>,
     principal: Arc<PrincipalQuota>,
+    used: bool,
     used_ingress: bool,
     used_egress: bool,
 }
@@ -36,7 +37,7 @@ pub(crate) enum NotAdmitted {
 
 impl ConnectionQuota {
     pub(crate) fn new(tenant: Arc<TenantQuota>, principal: Arc<PrincipalQuota>) -> Self {
-        Self { tenant, principal, used_ingress: false, used_egress: false }
+        Self { tenant, principal, used: false, used_ingress: false, used_egress: false }
     }
 
     /// Takes a place among the tenant's connections. Answers how long the connection must wait for its turn.
@@ -55,18 +56,23 @@ impl ConnectionQuota {
     /// How long the connection waits before its first request of a kind: what others of its tenant or its principal
     /// owe is owed by it too, or a new connection would be a way around the limit.
     pub(crate) fn inherit_debt(&mut self, api: ApiKey) -> Duration {
-        let now = self.now();
-        match api {
-            ApiKey::Produce if !self.used_ingress => {
-                self.used_ingress = true;
-                worth_waiting(self.tenant.ingress.debt(now).max(self.principal.ingress.debt(now)))
-            }
-            ApiKey::Fetch if !self.used_egress => {
-                self.used_egress = true;
-                worth_waiting(self.tenant.egress.debt(now).max(self.principal.egress.debt(now)))
-            }
-            _ => Duration::ZERO,
+        let (tenant, principal) = (&self.tenant, &self.principal);
+        let mut debt = Duration::ZERO;
+        if !self.used {
+            self.used = true;
+            debt = debt.max(tenant.requests.debt(tenant.clock.now()));
         }
+        if api == ApiKey::Produce && !self.used_ingress {
+            self.used_ingress = true;
+            let now = tenant.clock.now();
+            debt = debt.max(tenant.ingress.debt(now)).max(principal.ingress.debt(now));
+        }
+        if api == ApiKey::Fetch && !self.used_egress {
+            self.used_egress = true;
+            let now = tenant.clock.now();
+            debt = debt.max(tenant.egress.debt(now)).max(principal.egress.debt(now));
+        }
+        worth_waiting(debt)
     }
 
     /// Charges one request.
@@ -99,6 +105,16 @@ impl ConnectionQuota {
     /// Lets an administrative request over HTTP through, or answers when to come again.
     pub(crate) fn admit_rest_admin(&self) -> Result<(), Duration> {
         self.tenant.rest_admin.try_spend(self.now(), 1)
+    }
+
+    /// The limit of stored bytes, if it is reached.
+    pub(crate) fn reached_storage_limit(&self) -> Option<u64> {
+        self.tenant.storage.reached_limit()
+    }
+
+    /// A batch was stored.
+    pub(crate) fn count_stored(&self, bytes: usize) {
+        self.tenant.storage.add(bytes);
     }
 
     /// The largest answer to one fetch.

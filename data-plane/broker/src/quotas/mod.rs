@@ -12,6 +12,7 @@ pub(crate) mod bucket;
 pub(crate) mod connection;
 pub(crate) mod in_flight;
 pub(crate) mod partition_changes;
+pub(crate) mod storage;
 pub(crate) mod tenant;
 
 use std::collections::HashMap;

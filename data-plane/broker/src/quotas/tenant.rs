@@ -12,6 +12,7 @@ use tokio::sync::Notify;
 use crate::quotas::bucket::{Bucket, Clock, Moment, UNLIMITED};
 use crate::quotas::in_flight::InFlight;
 use crate::quotas::partition_changes::PartitionChanges;
+use crate::quotas::storage::Storage;
 use crate::tenants::client_quotas::{ByteRates, ClientQuotas};
 
 /// Unused bytes and requests are kept this long. Longer ones would let a minute's total exceed the rate noticeably.
@@ -55,6 +56,7 @@ pub(crate) struct TenantQuota {
     pub(crate) rest_admin: Bucket,
     pub(crate) partition_changes: PartitionChanges,
     pub(crate) in_flight: InFlight,
+    pub(crate) storage: Storage,
     limits: RwLock<Limits>,
     client_quotas: RwLock<Arc<ClientQuotas>>,
     /// Bounded by the principals with a key of this tenant.
@@ -107,6 +109,7 @@ impl TenantQuota {
             rest_admin: Bucket::new(limits.rest_admin_requests_per_second, REST_ADMIN_BURST),
             partition_changes: PartitionChanges::new(limits.partition_changes_per_5_minutes),
             in_flight: InFlight::new(limits.ingress_bytes_per_second),
+            storage: Storage::new(limits.storage_bytes),
             limits: RwLock::new(limits),
             client_quotas: RwLock::new(client_quotas),
             principals: Mutex::default(),
@@ -134,6 +137,7 @@ impl TenantQuota {
         self.rest_admin.set_rate(now, limits.rest_admin_requests_per_second);
         self.partition_changes.set_limit(now, limits.partition_changes_per_5_minutes);
         self.in_flight.set_rate(limits.ingress_bytes_per_second);
+        self.storage.set_limit(limits.storage_bytes);
         self.max_connections.store(limits.connections, Ordering::Relaxed);
         // The same order as in `principal`: whoever is new there finds these, or is found here.
         let principals = self.principals.lock().unwrap_or_else(PoisonError::into_inner);

@@ -154,6 +154,9 @@ impl<'a> Producer<'a> {
         let limits: ProduceLimits = hosted.settings.produce_limits(PRODUCE_VERSION, now_ms);
         let validated = record_batch::validate_produced(&batch, &limits);
         let batch_header = validated.map_err(|error| refuse(error.code(), error.to_string()))?;
+        if let Some(limit) = self.scope.quota.reached_storage_limit() {
+            return Err(RestError::invalid(format!("this cluster stores as much as its type allows: {limit} bytes")));
+        }
         let appended = partition.append(&batch, &batch_header, now_ms);
         let appended = appended.map_err(|error| {
             if error.code() == ErrorCode::KafkaStorageError {
@@ -163,6 +166,7 @@ impl<'a> Producer<'a> {
             refuse(error.code(), error.to_string())
         })?;
         self.metrics.count_produced(batch.len(), 1);
+        self.scope.quota.count_stored(batch.len());
         self.scope.quota.charge_ingress(batch.len());
         let stored_timestamp_ms =
             if appended.log_append_time_ms >= 0 { appended.log_append_time_ms } else { timestamp_ms };

@@ -2,6 +2,7 @@
 
 mod acls;
 mod authorization;
+mod quotas;
 
 use std::net::TcpListener;
 use std::time::Duration;
