@@ -3,6 +3,7 @@
 Needs REST_URL, CLOUD_API_KEY, CLOUD_API_SECRET of a service with brokers, and CHECKS_JAR. A Basic cluster of one eCKU has 5 MB/s in,
 15 MB/s out, 300 requests/s, 20 connections and 30 partitions.
 """
+import functools
 import os
 import subprocess
 import threading
@@ -151,11 +152,14 @@ def client():
     }
 
 
+@functools.cache
 def bootstrap():
     return cluster.get().expect(200).json["spec"]["kafka_bootstrap_endpoint"].removeprefix("SASL_PLAINTEXT://")
 
 
 def set_units(units):
+    # A connection of its own: one that was idle during a measurement may be closed by now.
+    cluster.cloud = Session(cloud.base, os.environ["CLOUD_API_KEY"], os.environ["CLOUD_API_SECRET"])
     cluster.patch({"config": {"kind": "Basic", "max_ecku": units}}).expect(200)
 
 
