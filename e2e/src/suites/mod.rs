@@ -5,6 +5,7 @@ use crate::context::Context;
 use crate::need::Need;
 use crate::outcome::Outcome;
 
+mod clusters;
 mod crash;
 mod franz_go;
 mod hostile;
@@ -34,6 +35,7 @@ pub const SUITES: &[Suite] = &[
     readme::SUITE,
     terraform_contract::SUITE,
     schemathesis::SUITE,
+    clusters::SUITE,
     tweets::SUITE,
     wire::SUITE,
     java::SUITE,
