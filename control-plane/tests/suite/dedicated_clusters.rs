@@ -140,6 +140,34 @@ on_both_engines! {
         assert!(agent.next_desired().await.deleted);
     }
 
+    async fn what_takes_too_long_has_failed_and_says_what_it_waited_for(engine: Engine) {
+        let mut installation = Installation::start(engine).await;
+        let rest = installation.rest.clone();
+        let environment = rest.create_environment("staging").await;
+        let unplaced = rest.create_dedicated(&environment, 1).await;
+        let read = rest.get_cluster(&environment, &unplaced).await.expect(200);
+        assert!(read.text_at("/status/message").contains("no agent"), "{}", read.text);
+        installation.edit_database("UPDATE logical_clusters SET phase_since = 1").await;
+        let rest = installation.rest.clone();
+        let read = rest.wait_for_cluster(&environment, &unplaced, |read| read["status"]["phase"] == "FAILED").await;
+        let message = read["status"]["message"].as_str().unwrap_or_default();
+        assert!(message.contains("60 minutes") && message.contains("no agent"), "{message}");
+        // An agent that comes now changes nothing: the failure is final.
+        let (mut agent, _shared) = installation.fleet().await;
+        let another = rest.post_cluster(&environment, "another").await.expect(202).text_at("/id");
+        rest.wait_provisioned(&environment, &another).await;
+        let read = rest.get_cluster(&environment, &unplaced).await.expect(200);
+        assert_eq!(read.text_at("/status/phase"), "FAILED");
+        rest.delete(&format!("/cmk/v2/clusters/{unplaced}?environment={environment}")).await.expect(204);
+
+        let slow = rest.create_dedicated(&environment, 1).await;
+        agent.next_desired().await;
+        installation.edit_database("UPDATE physical_clusters SET phase_since = 1 WHERE dedicated_to <> ''").await;
+        let rest = &installation.rest;
+        let read = rest.wait_for_cluster(&environment, &slow, |read| read["status"]["phase"] == "FAILED").await;
+        assert!(read["status"]["message"].as_str().is_some_and(|text| text.contains("agent-1")), "{read}");
+    }
+
     async fn two_agents_share_the_dedicated_clusters(engine: Engine) {
         let installation = Installation::start(engine).await;
         let address = installation.control_plane().fleet_address();

@@ -47,6 +47,25 @@ async fn a_key_made_at_one_replica_works_at_the_brokers_of_another_when_answered
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_agent_at_one_replica_is_told_of_what_another_was_asked_for() {
+    if !postgres::is_available() {
+        return;
+    }
+    let installation = Installation::start(Engine::Postgres).await;
+    let (mut agent, _broker) = installation.fleet().await;
+    let (replica, there) = installation.another_replica().await;
+    let environment = there.create_environment("staging").await;
+    let cluster = there.create_dedicated(&environment, 1).await;
+    let own = agent.deliver_dedicated("own.test:9095").await;
+    assert_eq!(own.dedicated_to, cluster);
+    let _own_broker = FakeBroker::connect(replica.fleet_address(), &own, 1).await;
+    there.wait_provisioned(&environment, &cluster).await;
+    there.delete(&format!("/cmk/v2/clusters/{cluster}?environment={environment}")).await.expect(204);
+    assert!(agent.next_desired().await.deleted);
+    replica.shutdown().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn replicas_that_start_at_the_same_time_migrate_once() {
     if !postgres::is_available() {
         return;
