@@ -141,3 +141,6 @@ impl LiveGrants {
         self.grants = authorizer.grants(&self.who);
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -409,6 +409,45 @@ async fn what_another_cluster_has_does_not_exist_even_for_an_administrator() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn lists_show_what_may_be_seen() {
+    let fixture = Fixture::start().await;
+    let names = fixture.fill().await;
+    let mut client = fixture.connect(KEY);
+    let list_of = |api| CASES.iter().find(|case| case.api == api && case.needs.is_empty()).unwrap();
+    for (api, acl, is_shown) in [
+        (ApiKey::Metadata, acl(Permission::Allow, Operation::Write, KafkaResource::Topic), true),
+        (ApiKey::Metadata, acl(Permission::Allow, Operation::Create, KafkaResource::Topic), false),
+        (ApiKey::Metadata, acl(Permission::Allow, Operation::Describe, KafkaResource::Cluster), false),
+        (ApiKey::ListGroups, acl(Permission::Allow, Operation::Read, KafkaResource::Group), true),
+        (ApiKey::ListGroups, acl(Permission::Allow, Operation::Describe, KafkaResource::Cluster), true),
+        (ApiKey::ListGroups, acl(Permission::Allow, Operation::All, KafkaResource::Topic), false),
+    ] {
+        fixture.set_acls(vec![acl.clone()]).await;
+        let answer = client.ask(list_of(api), &names).await;
+        assert_eq!(contains(&answer, EXISTS.as_bytes()), is_shown, "{api} with {acl:?}");
+    }
+    fixture.running.shutdown().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn all_offsets_of_a_group_are_those_of_topics_that_may_be_seen() {
+    let fixture = Fixture::start().await;
+    let names = fixture.fill().await;
+    let mut client = fixture.connect(KEY);
+    let all = CASES.iter().find(|case| case.api == ApiKey::OffsetFetch && case.needs.len() == 1).unwrap();
+    let times_named = |answer: &[u8]| answer.windows(EXISTS.len()).filter(|part| *part == EXISTS.as_bytes()).count();
+    fixture.set_acls(allow(all.needs)).await;
+    let hidden = client.ask(all, &names).await;
+    assert_eq!(times_named(&hidden), 1, "the group alone");
+    let mut acls = allow(all.needs);
+    acls.push(acl(Permission::Allow, Operation::Describe, KafkaResource::Topic));
+    fixture.set_acls(acls).await;
+    let shown = client.ask(all, &names).await;
+    assert_eq!(times_named(&shown), 2, "the group and its topic");
+    fixture.running.shutdown().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn rights_come_and_go_on_an_open_connection() {
     let fixture = Fixture::start().await;
     let names = fixture.fill().await;
