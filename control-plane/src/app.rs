@@ -11,6 +11,7 @@ use crate::domain::timestamp::Clock;
 use crate::fleet::connected_agents::ConnectedAgents;
 use crate::fleet::forwarders::Forwarders;
 use crate::fleet::propagation::Propagation;
+use crate::http::delivery::LostAnswers;
 use crate::http::operations::Operations;
 use crate::http::rate_limit::RateLimits;
 use crate::secrets::InstallationSecrets;
@@ -45,6 +46,8 @@ pub struct App {
     pub audit_log: AuditLog,
     /// How long the audit log keeps an event.
     pub audit_retention_days: u32,
+    /// Requests whose answers are lost.
+    pub lost_answers: LostAnswers,
     /// Ids of the operations of the public API.
     pub operations: Operations,
     /// Wakes the background task.

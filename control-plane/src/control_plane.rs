@@ -19,6 +19,7 @@ use crate::domain::quota::{self, Share};
 use crate::domain::timestamp::Clock;
 use crate::fleet::forwarders::Forwarders;
 use crate::fleet::propagation::Propagation;
+use crate::http::delivery::LostAnswers;
 use crate::http::rate_limit::{RateLimits, RequestRates};
 use crate::random::{self, RandomError};
 use crate::secrets::{InstallationSecrets, SecretsError, SecretsSource, same_secret};
@@ -151,6 +152,7 @@ impl ControlPlane {
             changes_in_progress: http::detach::permits(),
             audit_log,
             audit_retention_days: config.audit_retention_days,
+            lost_answers: LostAnswers::default(),
             operations: http::router::operation_ids(),
             driver_wake: tokio::sync::Notify::new(),
             shutdown: CancellationToken::new(),

@@ -11,6 +11,7 @@ mod control_plane;
 mod domain;
 mod fleet;
 mod http;
+mod observed_stream;
 mod random;
 mod secrets;
 mod server;

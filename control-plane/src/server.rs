@@ -5,6 +5,7 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use axum::Router;
@@ -13,13 +14,15 @@ use hyper_util::server::conn::auto;
 use hyper_util::service::TowerToHyperService;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::Semaphore;
+use tokio::sync::{Semaphore, watch};
 use tokio::time::timeout;
 use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tower::ServiceExt as _;
 use tracing::{debug, warn};
+
+use crate::observed_stream::ObservedStream;
 
 /// Connections of one listener at most; more wait in the system's queue.
 const MAX_CONNECTIONS: usize = 10_000;
@@ -48,6 +51,39 @@ pub enum Protocols {
 /// The other end of the connection that a request came on. Each request has it as an extension.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Peer(pub SocketAddr);
+
+/// The connection that a request came on, as of that request. Each request has it as an extension.
+#[derive(Clone)]
+pub struct Connection {
+    progress: watch::Receiver<Progress>,
+    requests: u64,
+}
+
+/// How far a connection is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Progress {
+    /// It took so many requests, each after the answer to the one before.
+    Requests(u64),
+    /// It ended cleanly.
+    Ended,
+    /// It broke.
+    Broken,
+}
+
+impl Connection {
+    /// Waits until the connection shows whether the answer to this request arrived: another request says that it did,
+    /// as does a clean end.
+    pub async fn outlives_this_answer(&mut self) -> bool {
+        let is_decided = |progress: &Progress| match progress {
+            Progress::Requests(requests) => *requests > self.requests,
+            Progress::Ended | Progress::Broken => true,
+        };
+        match self.progress.wait_for(is_decided).await {
+            Ok(progress) => *progress != Progress::Broken,
+            Err(_) => false,
+        }
+    }
+}
 
 /// Makes the acceptor of a listener.
 pub fn tls_acceptor(config: &Arc<rustls::ServerConfig>, protocols: Protocols) -> TlsAcceptor {
@@ -124,10 +160,25 @@ where
         .timer(TokioTimer::new())
         .keep_alive_interval(KEEP_ALIVE_INTERVAL)
         .keep_alive_timeout(KEEP_ALIVE_TIMEOUT);
+    let (progress, _) = watch::channel(Progress::Requests(0));
+    let progress = Arc::new(progress);
+    let of_requests = Arc::clone(&progress);
     let service = router.map_request(move |mut request: hyper::Request<hyper::body::Incoming>| {
+        // Requests of HTTP/2 do not wait for each other, so that they say nothing about one another's answers.
+        let waits_its_turn = request.version() < hyper::Version::HTTP_2;
+        let mut number = 0;
+        of_requests.send_modify(|progress| {
+            if let Progress::Requests(requests) = progress {
+                *requests += u64::from(waits_its_turn);
+                number = *requests;
+            }
+        });
+        let connection = Connection { progress: of_requests.subscribe(), requests: number };
         request.extensions_mut().insert(Peer(peer));
+        request.extensions_mut().insert(connection);
         request
     });
+    let (stream, is_broken) = ObservedStream::new(stream);
     let connection = builder.serve_connection(TokioIo::new(stream), TowerToHyperService::new(service));
     tokio::pin!(connection);
     let ended = tokio::select! {
@@ -137,12 +188,15 @@ where
             match timeout(DRAIN_TIMEOUT, connection.as_mut()).await {
                 Ok(ended) => ended,
                 Err(_) => {
+                    progress.send_replace(Progress::Broken);
                     debug!(%peer, "connection was cut while stopping");
                     return;
                 }
             }
         }
     };
+    let is_whole = ended.is_ok() && !is_broken.load(Ordering::SeqCst);
+    progress.send_replace(if is_whole { Progress::Ended } else { Progress::Broken });
     if let Err(error) = ended {
         debug!(%peer, error, "connection ended with an error");
     }

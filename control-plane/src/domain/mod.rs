@@ -11,6 +11,7 @@ pub mod page;
 pub mod placement;
 pub mod quota;
 pub mod regions;
+pub mod repetition;
 pub mod role_binding;
 pub mod timestamp;
 pub mod token_bucket;

@@ -4,6 +4,7 @@
 
 use std::net::{IpAddr, Ipv4Addr};
 use std::sync::OnceLock;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use crate::authentication::Authenticated;
 use crate::domain::token_bucket::Charge;
@@ -17,6 +18,8 @@ pub struct Call {
     pub address: IpAddr,
     charge: OnceLock<Charge>,
     authenticated: OnceLock<Authenticated>,
+    post: OnceLock<String>,
+    client_is_gone: AtomicBool,
 }
 
 impl Call {
@@ -27,6 +30,8 @@ impl Call {
             address: peer.map_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED), |peer| peer.0.ip().to_canonical()),
             charge: OnceLock::new(),
             authenticated: OnceLock::new(),
+            post: OnceLock::new(),
+            client_is_gone: AtomicBool::new(false),
         }
     }
 
@@ -48,5 +53,25 @@ impl Call {
     /// Who calls, once the credentials were found to be right.
     pub fn authenticated(&self) -> Option<&Authenticated> {
         self.authenticated.get()
+    }
+
+    /// Notes the remembered POST that this answer shows the object of: its own, or the one that it repeats.
+    pub fn set_post(&self, id: String) {
+        let _ = self.post.set(id);
+    }
+
+    /// The remembered POST that the answer shows the object of.
+    pub fn post(&self) -> Option<&str> {
+        self.post.get().map(String::as_str)
+    }
+
+    /// Notes that nobody waits for the answer any more.
+    pub fn set_client_gone(&self) {
+        self.client_is_gone.store(true, Ordering::SeqCst);
+    }
+
+    /// Whether nobody waits for the answer any more.
+    pub fn client_is_gone(&self) -> bool {
+        self.client_is_gone.load(Ordering::SeqCst)
     }
 }

@@ -13,6 +13,7 @@ pub mod caller;
 pub mod client_quotas;
 pub mod clusters;
 pub mod credentials;
+pub mod delivery;
 pub mod detach;
 pub mod environments;
 pub mod error;

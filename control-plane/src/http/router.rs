@@ -11,7 +11,7 @@ use utoipa_axum::routes;
 use super::error::ApiError;
 use super::operations::Operations;
 use super::{
-    api_keys, applied_quotas, audit, client_quotas, clusters, detach, environments, health, kafka, openapi,
+    api_keys, applied_quotas, audit, client_quotas, clusters, delivery, detach, environments, health, kafka, openapi,
     organizations, quota_scopes, rate_limit, request_id, role_bindings, service_accounts,
 };
 use crate::app::App;
@@ -68,6 +68,7 @@ pub fn router(app: &Arc<App>) -> axum::Router {
         .layer(CatchPanicLayer::custom(|_| axum::response::IntoResponse::into_response(ApiError::internal())))
         .layer(from_fn_with_state(Arc::clone(app), audit::layer::layer))
         .layer(from_fn_with_state(Arc::clone(app), detach::layer))
+        .layer(from_fn_with_state(Arc::clone(app), delivery::layer))
         .layer(from_fn_with_state(Arc::clone(app), rate_limit::layer))
         .layer(from_fn(request_id::layer))
         .with_state(Arc::clone(app))

@@ -92,7 +92,7 @@ pub struct Filter {
 }
 
 /// Adds events, at most `MAX_ROWS_PER_INSERT`.
-pub async fn insert(transaction: &mut Transaction, events: &[AuditEvent]) -> Result<(), StoreError> {
+pub async fn insert(transaction: &mut Transaction, events: &[&AuditEvent]) -> Result<(), StoreError> {
     let row = |row: usize| {
         let places: Vec<String> =
             (1..=COLUMN_COUNT).map(|column| format!("${}", row * COLUMN_COUNT + column)).collect();

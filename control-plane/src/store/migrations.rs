@@ -34,6 +34,7 @@ const MIGRATIONS: &[Migration] = &[
         postgres: include_str!("../../migrations/0007_dedicated_clusters.postgres.sql"),
     },
     both(include_str!("../../migrations/0008_client_quotas.sql")),
+    both(include_str!("../../migrations/0009_recent_posts.sql")),
 ];
 
 /// Number of the advisory lock that keeps replicas from migrating at the same time.

@@ -25,6 +25,7 @@ pub mod physical_clusters;
 pub mod quota_objects;
 pub mod quota_recount;
 pub mod quotas;
+pub mod recent_posts;
 pub mod role_bindings;
 pub mod service_accounts;
 pub mod shard;

@@ -1,4 +1,4 @@
-//! Writes the audit log in batches.
+//! Writes the audit log in batches, and with it what became of the answers to POSTs.
 //!
 //! Promises: an event that was taken in is written, or a log line says that it was not; whoever waits for an event is
 //! told when it is durable, within a bounded time. While the database is away events wait in a bounded queue.
@@ -10,12 +10,14 @@ use std::time::Duration;
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::{Instant, MissedTickBehavior, interval, sleep, timeout, timeout_at};
 use tokio_util::sync::CancellationToken;
-use tracing::{error, warn};
+use tracing::{debug, error, warn};
 
 use crate::app::App;
+use crate::domain::repetition::AnswerState;
 use crate::domain::timestamp::{Clock, Timestamp};
 use crate::store::audit_events::{self, AuditEvent, MAX_ROWS_PER_CLEAN_UP, MAX_ROWS_PER_INSERT};
 use crate::store::error::StoreError;
+use crate::store::recent_posts::{self, MAX_SETTLED};
 
 /// Events that wait to be written at most.
 const QUEUE: usize = 10_000;
@@ -32,16 +34,38 @@ const MAX_ATTEMPTS: u32 = 30;
 /// See above.
 const RETRY_DELAY: Duration = Duration::from_millis(500);
 /// How often old events are looked for.
-const CLEAN_UP_INTERVAL: Duration = Duration::from_secs(600);
+const CLEAN_UP_INTERVAL: Duration = Duration::from_secs(60);
 
 /// The way into the log.
 pub struct AuditLog {
     queue: mpsc::Sender<Entry>,
 }
 
-struct Entry {
-    event: AuditEvent,
-    durable: Option<oneshot::Sender<()>>,
+enum Entry {
+    /// A call.
+    Event { event: Box<AuditEvent>, durable: Option<oneshot::Sender<()>> },
+    /// What became of the answer to a POST.
+    Settled { post: String, state: AnswerState },
+}
+
+impl Entry {
+    fn event(&self) -> Option<&AuditEvent> {
+        match self {
+            Self::Event { event, .. } => Some(event),
+            Self::Settled { .. } => None,
+        }
+    }
+
+    fn settled_as(&self, wanted: AnswerState) -> Option<String> {
+        match self {
+            Self::Settled { post, state } if *state == wanted => Some(post.clone()),
+            _ => None,
+        }
+    }
+
+    fn somebody_waits(&self) -> bool {
+        matches!(self, Self::Event { durable: Some(_), .. })
+    }
 }
 
 /// The other end of the queue.
@@ -60,24 +84,34 @@ impl AuditLog {
 
     /// Takes in an event.
     pub async fn record(&self, event: AuditEvent) {
-        self.take_in(Entry { event, durable: None }).await;
+        self.take_in(Entry::Event { event: Box::new(event), durable: None }).await;
     }
 
     /// Takes in an event and waits until it is durable, or for a bounded time.
     pub async fn record_durably(&self, event: AuditEvent) {
         let (sender, receiver) = oneshot::channel();
         let id = event.id.clone();
-        self.take_in(Entry { event, durable: Some(sender) }).await;
+        self.take_in(Entry::Event { event: Box::new(event), durable: Some(sender) }).await;
         let durable = timeout(DURABLE_TIMEOUT, receiver).await.is_ok_and(|told| told.is_ok());
         if !durable {
             warn!(request_id = id, "the answer to request {id} leaves before its audit event is durable");
         }
     }
 
+    /// Takes in what became of the answer to a POST.
+    pub async fn settle(&self, post: String, state: AnswerState) {
+        self.take_in(Entry::Settled { post, state }).await;
+    }
+
     async fn take_in(&self, entry: Entry) {
-        let id = entry.event.id.clone();
-        if self.queue.send_timeout(entry, ROOM_TIMEOUT).await.is_err() {
-            error!(request_id = id, "the audit event of request {id} is lost: {QUEUE} events wait to be written");
+        let Err(refused) = self.queue.send_timeout(entry, ROOM_TIMEOUT).await else { return };
+        match refused.into_inner() {
+            Entry::Event { event, .. } => {
+                let id = event.id;
+                error!(request_id = id, "the audit event of request {id} is lost: {QUEUE} events wait to be written");
+            }
+            // It is taken for open until its minute is over.
+            Entry::Settled { post, .. } => debug!(request_id = post, "nobody notes what became of the answer"),
         }
     }
 }
@@ -99,8 +133,10 @@ pub async fn write(app: Arc<App>, mut writer: Writer) {
         }
         write_batch(&app, &batch).await;
         for entry in batch.drain(..) {
-            // The request may have stopped waiting.
-            entry.durable.map(|durable| durable.send(()));
+            if let Entry::Event { durable: Some(durable), .. } = entry {
+                // The request may have stopped waiting.
+                let _ = durable.send(());
+            }
         }
     }
 }
@@ -108,7 +144,7 @@ pub async fn write(app: Arc<App>, mut writer: Writer) {
 /// Waits a little for more, unless somebody waits already.
 async fn gather(writer: &mut Writer, batch: &mut Vec<Entry>) {
     let deadline = Instant::now() + GATHER_TIME;
-    while batch.len() < MAX_BATCH && batch.iter().all(|entry| entry.durable.is_none()) {
+    while batch.len() < MAX_BATCH && !batch.iter().any(Entry::somebody_waits) {
         let room = MAX_BATCH - batch.len();
         let stop = writer.stop.clone();
         let more = tokio::select! {
@@ -138,9 +174,15 @@ async fn write_batch(app: &App, batch: &[Entry]) {
 
 async fn try_write(app: &App, batch: &[Entry]) -> Result<(), StoreError> {
     let mut transaction = app.database.write().await?;
-    for rows in batch.chunks(MAX_ROWS_PER_INSERT) {
-        let events: Vec<AuditEvent> = rows.iter().map(|entry| entry.event.clone()).collect();
-        audit_events::insert(&mut transaction, &events).await?;
+    let events: Vec<&AuditEvent> = batch.iter().filter_map(Entry::event).collect();
+    for events in events.chunks(MAX_ROWS_PER_INSERT) {
+        audit_events::insert(&mut transaction, events).await?;
+    }
+    for state in [AnswerState::Delivered, AnswerState::Lost] {
+        let posts: Vec<String> = batch.iter().filter_map(|entry| entry.settled_as(state)).collect();
+        for posts in posts.chunks(MAX_SETTLED) {
+            recent_posts::settle(&mut transaction, posts, state).await?;
+        }
     }
     transaction.commit().await
 }
@@ -161,6 +203,9 @@ pub async fn clean_up(app: Arc<App>) {
 }
 
 async fn remove_old(app: &App) -> Result<(), StoreError> {
+    let mut transaction = app.database.write().await?;
+    recent_posts::clean_up(&mut transaction, app.clock.now()).await?;
+    transaction.commit().await?;
     let before = oldest_kept(app.clock, app.audit_retention_days);
     loop {
         let mut transaction = app.database.write().await?;

@@ -241,7 +241,9 @@ on_both_engines! {
         let cluster = rest.create_cluster(&environment, "one").await;
         let account = rest.create_service_account("app").await;
         let (key, _) = rest.create_kafka_key(&account, &cluster).await;
-        assert_eq!(rest.post_cluster(&environment, "one").await.expect_error(409), "/spec/display_name");
+        let mut other = cluster_body(&environment, "one");
+        other["spec"]["region"] = json!("eu-west-1");
+        assert_eq!(rest.post("/cmk/v2/clusters", other).await.expect_error(409), "/spec/display_name");
         rest.delete(&format!("/cmk/v2/clusters/{cluster}?environment={environment}")).await.expect(204);
         let image = broker.image();
         assert!(image.clusters.is_empty() && image.api_keys.is_empty(), "{image:?}");

@@ -21,7 +21,8 @@ on_both_engines! {
         let installation = Installation::start(engine).await;
         let rest = &installation.rest;
         rest.create_environment("staging").await;
-        let again = rest.post("/org/v2/environments", json!({"display_name":"staging"})).await;
+        // Worded in another way: the same words again would be a repetition after a lost answer.
+        let again = rest.post("/org/v2/environments", json!({"display_name":"staging","again":true})).await;
         assert_eq!(again.expect_error(409), "/display_name");
         let other = rest.create_environment("other").await;
         let renamed = rest.patch(&format!("/org/v2/environments/{other}"), json!({"display_name":"staging"})).await;

@@ -20,6 +20,7 @@ mod idempotency;
 mod isolation;
 mod kafka_rest;
 mod lists;
+mod lost_answers;
 mod malformed;
 mod openapi;
 mod quotas;

@@ -49,7 +49,8 @@ on_both_engines! {
         let rest = &installation.rest;
         create_environments(rest, 24).await;
         for _ in 0..3 {
-            one_more_named(rest, "environment 0").await.expect(409);
+            let taken = serde_json::json!({"display_name":"environment 0","worded":"in another way"});
+            rest.post("/org/v2/environments", taken).await.expect(409);
         }
         one_more_named(rest, "the 25th").await.expect(201);
     }

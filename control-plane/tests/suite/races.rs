@@ -91,9 +91,11 @@ on_both_engines! {
     async fn one_name_is_given_once(engine: Engine) {
         let installation = Installation::start(engine).await;
         let mut requests = JoinSet::new();
-        for _ in 0..10 {
+        for number in 0..10 {
             let rest = installation.rest.clone();
-            requests.spawn(async move { rest.post("/org/v2/environments", json!({"display_name":"x"})).await.status });
+            // Each worded in its own way, so that none is the repetition of another.
+            let body = json!({"display_name":"x","number":number});
+            requests.spawn(async move { rest.post("/org/v2/environments", body).await.status });
         }
         let statuses = requests.join_all().await;
         assert_eq!(statuses.iter().filter(|status| **status == 201).count(), 1, "{statuses:?}");
