@@ -4,6 +4,7 @@ what all of them need from being deleted.
 Loaded by schemathesis through SCHEMATHESIS_HOOKS.
 """
 import itertools
+import re
 
 import schemathesis
 
@@ -35,6 +36,20 @@ def before_call(context, case, kwargs):
             case.body = number % 4 == 1 and objects.body(kind_of(case)) or case.body
 
 
+@schemathesis.hook
+def filter_failure(context, failure, case, response):
+    """Lets pass what is tolerated on purpose: parameters that nobody knows, and an empty page size. And the key of the run itself."""
+    if type(failure).__name__ != "AcceptedNegativeData":
+        return True
+    wrong = re.findall(r"^\s*(?:- |Invalid component: )(.+)$", failure.message, flags=re.MULTILINE)
+    return not wrong or not all(is_tolerated(one, case) for one in wrong)
+
+
+def is_tolerated(wrong, case):
+    empty_page_size = "`page_size`" in wrong and case.query.get("page_size") == ""
+    return "query: violates `additionalProperties`" in wrong or "(was Authorization)" in wrong or empty_page_size
+
+
 def kind_of(case):
     """What the operation is about, by the beginning of its path."""
     return next((kind for kind, path in COLLECTIONS.items() if case.path == path or case.path.startswith(path + "/")), "")
@@ -61,6 +76,10 @@ def put_id_into_path(case):
 
 
 def put_ids_into_query(case):
+    if "spec.cluster" in case.query:
+        case.query["spec.cluster"] = objects.dedicated_cluster()
+    if case.path.startswith(COLLECTIONS["applied-quota"]):
+        case.query = {"scope": "ORGANIZATION"}
     if "environment" in case.query:
         case.query["environment"] = objects.keep("environment")
     if "crn_pattern" in case.query:

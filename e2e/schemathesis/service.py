@@ -39,7 +39,12 @@ COLLECTIONS = {
     "api-key": "/iam/v2/api-keys",
     "role-binding": "/iam/v2/role-bindings",
     "cluster": "/cmk/v2/clusters",
+    "client-quota": "/kafka-quotas/v1/client-quotas",
+    "scope": "/service-quota/v1/scopes",
+    "applied-quota": "/service-quota/v1/applied-quotas",
 }
+# Kinds whose objects are there without being made.
+GIVEN = {"organization", "scope", "applied-quota"}
 
 
 # The organization of the caller, in which everything is.
@@ -62,12 +67,17 @@ class Objects:
     def keep(self, kind):
         """The id of the kind's object that stays."""
         if kind not in self.kept:
-            self.kept[kind] = self.all(kind)[0] if kind == "organization" else self.new(kind)
+            self.kept[kind] = self.all(kind)[0] if kind in GIVEN else self.new(kind)
         return self.kept[kind]
 
     def all(self, kind):
         """The ids on the first page of the list."""
-        query = {"cluster": f"environment={os.environ['ENVIRONMENT_ID']}", "role-binding": f"crn_pattern={ROOT}"}.get(kind, "")
+        query = {
+            "cluster": f"environment={os.environ['ENVIRONMENT_ID']}",
+            "role-binding": f"crn_pattern={ROOT}",
+            "client-quota": f"environment={os.environ['ENVIRONMENT_ID']}&spec.cluster={os.environ['CLUSTER_ID']}",
+            "applied-quota": "scope=ORGANIZATION",
+        }.get(kind, "")
         status, answer = call("GET", f"{COLLECTIONS[kind]}?page_size=100&{query}")
         assert status == 200, answer
         return [one["id"] for one in answer["data"]]
@@ -91,6 +101,20 @@ class Objects:
     def cluster_body(self):
         return {"spec": {"display_name": self.name("cluster"), "availability": "SINGLE_ZONE", "cloud": "AWS", "region": "us-east-2",
                          "config": {"kind": "Basic"}, "environment": {"id": self.keep("environment")}}}
+
+    def dedicated_cluster(self):
+        """The id of the cluster that client quotas are for."""
+        if "dedicated" not in self.kept:
+            body = self.cluster_body()
+            body["spec"]["config"] = {"kind": "Dedicated", "cku": 1}
+            self.kept["dedicated"] = create(COLLECTIONS["cluster"], body)
+        return self.kept["dedicated"]
+
+    def client_quota_body(self):
+        account = create(COLLECTIONS["service-account"], self.service_account_body())
+        return {"spec": {"display_name": self.name("quota"), "description": "", "principals": [{"id": account}],
+                         "throughput": {"ingress_byte_rate": "1000000", "egress_byte_rate": "2000000"},
+                         "cluster": {"id": self.dedicated_cluster()}, "environment": {"id": self.keep("environment")}}}
 
     def api_key_body(self):
         return {"spec": {"display_name": self.name("key"), "owner": {"id": self.keep("service-account"), "kind": "ServiceAccount"}}}

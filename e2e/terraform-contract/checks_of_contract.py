@@ -4,9 +4,9 @@ Needs REST_URL, CLOUD_API_KEY, CLOUD_API_SECRET of a service with brokers.
 """
 import os
 
-from checks import Checks, RUN, equal, name
+from checks import Checks, equal, eventually, name
 from provider import Session, all_pages
-from resources import Acl, ApiKey, Cluster, Environment, Plan, RoleBinding, ServiceAccount, Topic, find_environment
+from resources import Acl, ApiKey, ClientQuota, Cluster, Environment, Plan, RoleBinding, ServiceAccount, Topic, find_environment
 
 cloud = Session(os.environ["REST_URL"], os.environ["CLOUD_API_KEY"], os.environ["CLOUD_API_SECRET"])
 
@@ -15,11 +15,15 @@ account = ServiceAccount(cloud, name("app-manager"), "manages app")
 cloud_key = ApiKey(cloud, account, "cloud-key", "Cloud key")
 basic = Cluster(cloud, environment, "basic1", {"kind": "Basic"})
 standard = Cluster(cloud, environment, "standard1", {"kind": "Standard"}, place=("GCP", "europe-west1"))
+dedicated = Cluster(cloud, environment, "dedicated1", {"kind": "Dedicated", "cku": 1}, place=("AZURE", "westeurope"))
 administrates_basic = RoleBinding(cloud, account, "CloudClusterAdmin", basic)
 administrates_environment = RoleBinding(cloud, account, "EnvironmentAdmin", environment)
 kafka_key = ApiKey(cloud, account, "kafka-key", "Kafka key", basic, after=[administrates_basic])
 standard_key = ApiKey(cloud, account, "standard-key", "Kafka key", standard, after=[administrates_environment])
+dedicated_key = ApiKey(cloud, account, "dedicated-key", "Kafka key", dedicated, after=[administrates_environment])
+quota = ClientQuota(cloud, dedicated, account, "q1", "1000000", "2000000")
 topic = Topic(kafka_key, "orders", 6, {"retention.ms": "86400000"})
+dedicated_topic = Topic(dedicated_key, "orders", 3, {"cleanup.policy": "delete"})
 standard_topic = Topic(standard_key, "orders", 3, {})
 reader = ServiceAccount(cloud, name("app-reader"), "reads orders")
 topic_acl = Acl(kafka_key, reader, resource_type="TOPIC", resource_name="orders", pattern_type="LITERAL", operation="READ", permission="ALLOW")
@@ -33,8 +37,8 @@ acls = [
     Acl(kafka_key, reader, resource_type="TRANSACTIONAL_ID", resource_name="*", pattern_type="LITERAL", operation="DESCRIBE", permission="ALLOW"),
 ]
 plan = Plan([
-    environment, account, cloud_key, basic, standard, administrates_basic, administrates_environment, kafka_key, standard_key, topic,
-    standard_topic, reader, *acls,
+    environment, account, cloud_key, basic, standard, dedicated, administrates_basic, administrates_environment, kafka_key,
+    standard_key, dedicated_key, topic, standard_topic, dedicated_topic, quota, reader, *acls,
 ])
 
 
@@ -140,6 +144,21 @@ def change_cluster_type():
     equal(basic.configured(), basic.read())
 
 
+def change_ckus():
+    """change: a Dedicated cluster grows by a CKU and shrinks again"""
+    for cku in (2, 1):
+        dedicated.config = {"kind": "Dedicated", "cku": cku}
+        dedicated.patch({"config": dedicated.config}).expect(200)
+        eventually(lambda: dedicated.get().expect(200).json["status"].get("cku") == cku, f"{cku} CKUs")
+        equal(dedicated.configured(), dedicated.read())
+
+
+def change_client_quota():
+    """change: the rates of a client quota"""
+    quota.limit("3000000", "4000000")
+    equal(quota.configured(), quota.read())
+
+
 def change_acl():
     """change: an ACL is replaced, and deleting it leaves every other one"""
     topic_acl.delete()
@@ -224,7 +243,7 @@ def unknown_objects():
 def destroy():
     """destroy: everything is gone at the first request after its deletion"""
     plan.destroy()
-    for one in (cloud_key, kafka_key, standard_key, basic, standard, account, reader, administrates_basic, environment):
+    for one in (cloud_key, kafka_key, standard_key, dedicated_key, quota, basic, standard, dedicated, account, reader, administrates_basic, environment):
         assert one.is_gone(), f"{type(one).__name__} {one.id}"
     equal([], find_environment(cloud, environment.display_name))
 
@@ -240,7 +259,8 @@ checks = Checks("terraform-contract")
 for check in (
     apply, empty_second_plan, imports, data_source_environment, data_source_organization, data_source_clusters,
     data_source_service_account, data_source_role_binding, data_source_topic, a_list_of_many_pages_has_an_end, change_environment, change_service_account,
-    change_api_key, change_cluster_name, change_cluster_type, change_acl, change_topic_setting, change_partitions, empty_second_plan, a_topic_without_settings,
+    change_api_key, change_cluster_name, change_cluster_type, change_ckus, change_client_quota,
+    change_acl, change_topic_setting, change_partitions, empty_second_plan, a_topic_without_settings,
     deleted_topic_is_gone, keys_work_at_once, bad_cloud_keys, bad_kafka_keys, an_environment_in_use, unknown_objects, destroy, apply_again,
 ):
     checks.run(check)

@@ -248,6 +248,49 @@ class RoleBinding(Resource):
         self.cloud.get(f"/iam/v2/role-bindings/{self.id}").expect(404)
 
 
+class ClientQuota(Resource):
+    """Byte rates are strings."""
+
+    def __init__(self, cloud, cluster, account, display_name, ingress, egress):
+        super().__init__(cloud)
+        self.needs = (cluster, account)
+        self.cluster, self.account, self.display_name = cluster, account, display_name
+        self.throughput = {"ingress_byte_rate": ingress, "egress_byte_rate": egress}
+
+    def create(self):
+        body = {"spec": {
+            "display_name": self.display_name, "description": "a quota", "throughput": self.throughput,
+            "cluster": reference(self.cluster.id), "environment": reference(self.cluster.environment.id),
+            "principals": [reference(self.account.id)],
+        }}
+        self.id = self.cloud.post("/kafka-quotas/v1/client-quotas", body).expect(200, 201, 202).json["id"]
+        equal(self.configured(), self.read(), "client quota after create")
+
+    def read(self):
+        answer = self.cloud.get(f"/kafka-quotas/v1/client-quotas/{self.id}").expect(200, 404)
+        if answer.status == 404:
+            return None
+        spec = answer.json["spec"]
+        return {
+            "display_name": spec["display_name"], "throughput": spec["throughput"], "cluster": spec["cluster"]["id"],
+            "environment": spec["environment"]["id"], "principals": [one["id"] for one in spec["principals"]],
+        }
+
+    def configured(self):
+        return {
+            "display_name": self.display_name, "throughput": self.throughput, "cluster": self.cluster.id,
+            "environment": self.cluster.environment.id, "principals": [self.account.id],
+        }
+
+    def limit(self, ingress, egress):
+        self.throughput = {"ingress_byte_rate": ingress, "egress_byte_rate": egress}
+        body = {"spec": {"throughput": self.throughput}}
+        self.cloud.patch(f"/kafka-quotas/v1/client-quotas/{self.id}", body).expect(200)
+
+    def delete(self):
+        self.cloud.delete(f"/kafka-quotas/v1/client-quotas/{self.id}").expect(204)
+
+
 class Acl(Resource):
     def __init__(self, key, account, **rule):
         super().__init__(key.cloud)
