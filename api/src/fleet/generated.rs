@@ -95,6 +95,9 @@ pub struct ObservedPhysicalCluster {
     /// host:port that clients bootstrap from. Empty until known.
     #[prost(string, tag = "5")]
     pub kafka_bootstrap_endpoint: ::prost::alloc::string::String,
+    /// What logical clusters on it may reserve together. Absent for as much as they like.
+    #[prost(message, optional, tag = "6")]
+    pub capacity: ::core::option::Option<Capacity>,
 }
 /// Nested message and enum types in `ObservedPhysicalCluster`.
 pub mod observed_physical_cluster {
@@ -133,6 +136,16 @@ pub mod observed_physical_cluster {
             }
         }
     }
+}
+/// What a shared physical cluster holds. 0 stands for no bound.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct Capacity {
+    #[prost(uint64, tag = "1")]
+    pub partitions: u64,
+    #[prost(uint64, tag = "2")]
+    pub ingress_bytes_per_second: u64,
+    #[prost(uint64, tag = "3")]
+    pub connections: u64,
 }
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct BrokerUpdate {

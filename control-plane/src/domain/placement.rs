@@ -1,8 +1,13 @@
 //! Which physical cluster hosts a new logical cluster, or which agent makes it one of its own.
+//!
+//! A logical cluster on a shared physical cluster reserves what one unit of its kind gives. It may use more, up to its
+//! limits: brokers hold it to those, and capacity is overcommitted by the difference.
 
 use std::collections::BTreeSet;
 
 use millstream_api::ids::PhysicalClusterId;
+use millstream_api::plan;
+use millstream_api::rest::cmk::ClusterKind;
 
 use super::regions;
 
@@ -20,8 +25,43 @@ pub struct Candidate {
     pub cloud: String,
     /// Region it serves; empty for every region that is known.
     pub region: String,
-    /// Logical clusters on it.
-    pub logical_clusters: i64,
+    /// Partitions that logical clusters have reserved on it.
+    pub reserved_partitions: i64,
+}
+
+/// What a logical cluster takes of its host, or what a host has.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Room {
+    /// Partitions.
+    pub partitions: i64,
+    /// Bytes produced per second.
+    pub ingress_bytes_per_second: i64,
+    /// Connections.
+    pub connections: i64,
+}
+
+impl Room {
+    /// What a logical cluster of a kind reserves; nothing on a host of its own, or for a kind that is not offered.
+    pub fn reserved_by(kind: ClusterKind) -> Self {
+        let shares_its_host = kind != ClusterKind::Dedicated;
+        let Some(plan) = plan::of(kind).filter(|_| shares_its_host) else { return Self::default() };
+        let unit = plan.limits(1);
+        let signed = |figure: u64| i64::try_from(figure).unwrap_or(i64::MAX);
+        Self {
+            partitions: signed(unit.partitions),
+            ingress_bytes_per_second: signed(unit.ingress_bytes_per_second),
+            connections: signed(unit.connections),
+        }
+    }
+
+    /// What is left after taking `other` away; less than nothing where `other` is more.
+    pub fn minus(self, other: Self) -> Self {
+        Self {
+            partitions: self.partitions - other.partitions,
+            ingress_bytes_per_second: self.ingress_bytes_per_second - other.ingress_bytes_per_second,
+            connections: self.connections - other.connections,
+        }
+    }
 }
 
 /// What to do with a new logical cluster.
@@ -48,7 +88,7 @@ pub fn rank_shared(cloud: &str, region: &str, candidates: &[Candidate]) -> Place
         Placement::Wait { reason } => return Placement::Wait { reason },
         Placement::NotServed { served } => return Placement::NotServed { served },
     };
-    serving.sort_by_key(|candidate| (candidate.logical_clusters, candidate.id.clone()));
+    serving.sort_by_key(|candidate| (candidate.reserved_partitions, candidate.id.clone()));
     Placement::On(serving.into_iter().map(|candidate| candidate.id.clone()).collect())
 }
 
@@ -112,14 +152,14 @@ fn served_places(cloud: &str, candidates: &[Candidate]) -> Vec<String> {
 mod tests {
     use super::*;
 
-    fn candidate(id: &str, cloud: &str, region: &str, logical_clusters: i64) -> Candidate {
+    fn candidate(id: &str, cloud: &str, region: &str, reserved_partitions: i64) -> Candidate {
         let agent_id = format!("agent of {id}");
         Candidate {
             id: id.parse().expect("an id"),
             agent_id,
             cloud: cloud.into(),
             region: region.into(),
-            logical_clusters,
+            reserved_partitions,
         }
     }
 
@@ -128,6 +168,15 @@ mod tests {
             Placement::On(ids) => ids.iter().map(ToString::to_string).collect(),
             other => panic!("{other:?}"),
         }
+    }
+
+    #[test]
+    fn a_cluster_reserves_what_one_unit_of_its_kind_gives() {
+        let basic = Room { partitions: 30, ingress_bytes_per_second: 5_000_000, connections: 20 };
+        assert_eq!(Room::reserved_by(ClusterKind::Basic), basic);
+        assert_eq!(Room::reserved_by(ClusterKind::Standard).minus(basic).partitions, 220);
+        assert_eq!(Room::reserved_by(ClusterKind::Dedicated), Room::default());
+        assert_eq!(Room::reserved_by(ClusterKind::Freight), Room::default());
     }
 
     #[test]

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use millstream_api::fleet::{
-    AgentHeartbeat, AgentHello, AgentInstruction, AgentReport, DesiredPhysicalCluster, HEARTBEAT_INTERVAL_MS,
+    AgentHeartbeat, AgentHello, AgentInstruction, AgentReport, Capacity, DesiredPhysicalCluster, HEARTBEAT_INTERVAL_MS,
     ObservedPhysicalCluster, Region, agent_instruction::Instruction, agent_report::Report,
     observed_physical_cluster::Phase,
 };
@@ -21,6 +21,7 @@ use tracing::{info, warn};
 
 use crate::app::App;
 use crate::domain::lifecycle::{PhysicalEvent, PhysicalPhase};
+use crate::domain::placement::Room;
 use crate::random;
 use crate::store::agent_sessions;
 use crate::store::error::StoreError;
@@ -202,6 +203,7 @@ async fn observe(app: &App, agent_id: &str, observed: ObservedPhysicalCluster) -
         event: event(observed.phase()),
         message: observed.message.chars().filter(|character| *character != '\0').take(MAX_MESSAGE_CHARS).collect(),
         kafka_bootstrap_endpoint: observed.kafka_bootstrap_endpoint,
+        capacity: capacity(observed.capacity.unwrap_or_default()),
     };
     match store_observation(app, agent_id, &id, &observation).await {
         Ok(Observed::Stored) => app.driver_wake.notify_one(),
@@ -241,6 +243,15 @@ fn check_endpoint(endpoint: &str) -> Result<(), Status> {
         return Ok(());
     }
     Err(Status::invalid_argument("kafka_bootstrap_endpoint must be host:port"))
+}
+
+fn capacity(capacity: Capacity) -> Room {
+    let signed = |figure: u64| i64::try_from(figure).unwrap_or(i64::MAX);
+    Room {
+        partitions: signed(capacity.partitions),
+        ingress_bytes_per_second: signed(capacity.ingress_bytes_per_second),
+        connections: signed(capacity.connections),
+    }
 }
 
 fn event(phase: Phase) -> PhysicalEvent {

@@ -1,26 +1,30 @@
 //! Finds a host for a logical cluster, inside of the transaction that stores where it is.
 //!
-//! A Basic or Standard cluster goes on a physical cluster that is there. A Dedicated one gets its own: a row, which an
+//! A Basic or Standard cluster reserves room on a physical cluster that is there. A Dedicated one gets its own: a row, which an
 //! agent is told of once the transaction is committed.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use millstream_api::ids::{LogicalClusterId, PhysicalClusterId};
+use millstream_api::rest::cmk::ClusterKind;
 
 use crate::domain::lifecycle::PhysicalPhase;
-use crate::domain::placement::{Candidate, Placement, choose_agent, rank_shared};
+use crate::domain::placement::{Candidate, Placement, Room, choose_agent, rank_shared};
 use crate::domain::timestamp::Timestamp;
 use crate::random::{self, RandomError};
 use crate::store::Transaction;
 use crate::store::error::StoreError;
 use crate::store::physical_clusters::{self, PhysicalCluster};
 
+/// Physical clusters that are asked for room at most, the emptiest first.
+const MAX_HOSTS_TRIED: usize = 8;
+
 /// A logical cluster that needs a host.
 pub struct Wanted<'a> {
     /// Its id.
     pub id: &'a LogicalClusterId,
-    /// Whether it needs a physical cluster of its own.
-    pub is_dedicated: bool,
+    /// Its kind: a Dedicated one needs a physical cluster of its own.
+    pub kind: ClusterKind,
     /// Its CKUs, if it is a Dedicated one.
     pub units: i64,
     /// As in JSON.
@@ -48,17 +52,21 @@ pub async fn place(
     now: Timestamp,
 ) -> Result<Placement<PhysicalClusterId>, PlaceError> {
     let candidates = physical_clusters::candidates(transaction).await?;
-    if wanted.is_dedicated {
+    if wanted.kind == ClusterKind::Dedicated {
         return make_own(transaction, wanted, &candidates, connected, now).await;
     }
-    Ok(match rank_shared(wanted.cloud, wanted.region, &candidates) {
-        Placement::On(ranked) => match ranked.into_iter().next() {
-            Some(emptiest) => Placement::On(emptiest),
-            None => Placement::Wait { reason: "no physical cluster has room".to_owned() },
-        },
-        Placement::Wait { reason } => Placement::Wait { reason },
-        Placement::NotServed { served } => Placement::NotServed { served },
-    })
+    let ranked = match rank_shared(wanted.cloud, wanted.region, &candidates) {
+        Placement::On(ranked) => ranked,
+        Placement::Wait { reason } => return Ok(Placement::Wait { reason }),
+        Placement::NotServed { served } => return Ok(Placement::NotServed { served }),
+    };
+    let room = Room::reserved_by(wanted.kind);
+    for candidate in ranked.into_iter().take(MAX_HOSTS_TRIED) {
+        if physical_clusters::reserve(transaction, &candidate, room).await? {
+            return Ok(Placement::On(candidate));
+        }
+    }
+    Ok(Placement::Wait { reason: format!("no physical cluster in {}/{} has room", wanted.cloud, wanted.region) })
 }
 
 async fn make_own(

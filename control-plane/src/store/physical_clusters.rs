@@ -8,7 +8,7 @@ use sqlx::AssertSqlSafe;
 use super::Transaction;
 use super::error::StoreError;
 use crate::domain::lifecycle::{PhysicalEvent, PhysicalPhase};
-use crate::domain::placement::Candidate;
+use crate::domain::placement::{Candidate, Room};
 use crate::domain::timestamp::Timestamp;
 
 /// The LISTEN/NOTIFY channel on which replicas tell each other that agents have something to do.
@@ -51,6 +51,8 @@ pub struct Observation {
     pub message: String,
     /// Where clients bootstrap from.
     pub kafka_bootstrap_endpoint: String,
+    /// What logical clusters on it may reserve together; 0 for no bound.
+    pub capacity: Room,
 }
 
 /// What became of an observation.
@@ -103,15 +105,14 @@ pub async fn of_agent(transaction: &mut Transaction, agent_id: &str) -> Result<V
 pub async fn candidates(transaction: &mut Transaction) -> Result<Vec<Candidate>, StoreError> {
     let rows: Vec<(String, String, String, String, i64)> = on!(transaction, connection => {
         sqlx::query_as(
-            "SELECT id, agent_id, cloud, region, (SELECT COUNT(*) FROM logical_clusters WHERE physical_cluster_id = \
-             physical_clusters.id) FROM physical_clusters WHERE dedicated_to = '' \
+            "SELECT id, agent_id, cloud, region, reserved_partitions FROM physical_clusters WHERE dedicated_to = '' \
              AND phase IN ('PROVISIONING', 'READY') ORDER BY id",
         )
         .fetch_all(connection).await
     })?;
     rows.into_iter()
-        .map(|(id, agent_id, cloud, region, logical_clusters)| {
-            Ok(Candidate { id: super::page::parse_column(id)?, agent_id, cloud, region, logical_clusters })
+        .map(|(id, agent_id, cloud, region, reserved_partitions)| {
+            Ok(Candidate { id: super::page::parse_column(id)?, agent_id, cloud, region, reserved_partitions })
         })
         .collect()
 }
@@ -134,6 +135,24 @@ pub async fn bootstrap_endpoint(transaction: &mut Transaction, id: &PhysicalClus
             .bind(id.as_str()).fetch_optional(connection).await
     })?;
     Ok(endpoint.unwrap_or_default())
+}
+
+/// Reserves room on a shared physical cluster if there is as much. Says whether there was. What is less than nothing is
+/// given back, which always succeeds.
+pub async fn reserve(transaction: &mut Transaction, id: &PhysicalClusterId, room: Room) -> Result<bool, StoreError> {
+    let reserved = on!(transaction, connection => {
+        sqlx::query(
+            "UPDATE physical_clusters SET reserved_partitions = reserved_partitions + $2, \
+             reserved_ingress = reserved_ingress + $3, reserved_connections = reserved_connections + $4 \
+             WHERE id = $1 \
+             AND ($2 <= 0 OR capacity_partitions = 0 OR reserved_partitions + $2 <= capacity_partitions) \
+             AND ($3 <= 0 OR capacity_ingress = 0 OR reserved_ingress + $3 <= capacity_ingress) \
+             AND ($4 <= 0 OR capacity_connections = 0 OR reserved_connections + $4 <= capacity_connections)",
+        )
+        .bind(id.as_str()).bind(room.partitions).bind(room.ingress_bytes_per_second).bind(room.connections)
+        .execute(connection).await.map(|result| result.rows_affected())
+    })?;
+    Ok(reserved > 0)
 }
 
 /// Asks for another capacity of a dedicated physical cluster.
@@ -229,11 +248,14 @@ async fn store_observation(
         sqlx::query(
             "UPDATE physical_clusters SET observed_generation = $2, message = $3, phase = $4, \
              phase_since = CASE WHEN phase = $4 THEN phase_since ELSE $5 END, \
-             kafka_bootstrap_endpoint = CASE WHEN $6 = '' THEN kafka_bootstrap_endpoint ELSE $6 END \
+             kafka_bootstrap_endpoint = CASE WHEN $6 = '' THEN kafka_bootstrap_endpoint ELSE $6 END, \
+             capacity_partitions = $8, capacity_ingress = $9, capacity_connections = $10 \
              WHERE id = $1 AND phase = $7",
         )
         .bind(id.as_str()).bind(observation.observed_generation).bind(observation.message.as_str())
         .bind(to.as_str()).bind(now.0).bind(observation.kafka_bootstrap_endpoint.as_str()).bind(from.as_str())
+        .bind(observation.capacity.partitions).bind(observation.capacity.ingress_bytes_per_second)
+        .bind(observation.capacity.connections)
         .execute(connection).await.map(|_| ())
     })?;
     Ok(())

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use millstream_api::ids::PhysicalClusterId;
-use millstream_api::rest::cmk::ClusterKind;
+use millstream_api::plan::PLANS;
 use tokio::time::{MissedTickBehavior, interval};
 use tracing::{error, info, warn};
 
@@ -174,14 +174,18 @@ async fn place_waiting(app: &App, pending: &[Pending], connected: &BTreeSet<Stri
     let mut waiting = logical_clusters::lock_unplaced(&mut transaction, MAX_CLUSTERS_PER_LOOK).await?;
     // One that came meanwhile, from an organization that is not locked, waits for the next look.
     waiting.retain(|cluster| organizations.contains(&cluster.organization_id));
-    let mut announced = Announced::new();
+    // Every host before the first config log: whoever else takes both locks takes them in this order.
+    let mut placed = Vec::new();
     for cluster in &waiting {
         if let Some(host) = host_for(app, &mut transaction, cluster, connected).await? {
-            let revision = announce_placed(app, &mut transaction, cluster, &host).await?;
-            let now = app.clock.now();
-            logical_clusters::set_placement(&mut transaction, cluster, &host, revision, now).await?;
-            announced.push((host, revision));
+            placed.push((cluster, host));
         }
+    }
+    let mut announced = Announced::new();
+    for (cluster, host) in placed {
+        let revision = announce_placed(app, &mut transaction, cluster, &host).await?;
+        logical_clusters::set_placement(&mut transaction, cluster, &host, revision, app.clock.now()).await?;
+        announced.push((host, revision));
     }
     transaction.commit().await?;
     app.agents.look_again();
@@ -197,13 +201,11 @@ async fn host_for(
     cluster: &Pending,
     connected: &BTreeSet<String>,
 ) -> Result<Option<PhysicalClusterId>, StoreError> {
-    let wanted = Wanted {
-        id: &cluster.id,
-        is_dedicated: cluster.kind == ClusterKind::Dedicated.as_str(),
-        units: cluster.units,
-        cloud: &cluster.cloud,
-        region: &cluster.region,
+    let Some(kind) = PLANS.iter().map(|plan| plan.kind).find(|kind| kind.as_str() == cluster.kind) else {
+        warn!(logical_cluster = %cluster.id, "cluster {} is of the unknown kind {}", cluster.id, cluster.kind);
+        return Ok(None);
     };
+    let wanted = Wanted { id: &cluster.id, kind, units: cluster.units, cloud: &cluster.cloud, region: &cluster.region };
     let reason = match place(transaction, &wanted, connected, app.clock.now()).await {
         Ok(Placement::On(host)) => return Ok(Some(host)),
         Ok(Placement::Wait { reason }) => reason,

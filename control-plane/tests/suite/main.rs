@@ -27,6 +27,7 @@ mod quotas;
 mod races;
 mod rate_limits;
 mod replicas;
+mod reservations;
 mod role_bindings;
 mod service_accounts;
 mod service_quotas;

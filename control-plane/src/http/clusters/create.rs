@@ -8,7 +8,7 @@ use axum::response::Response;
 use millstream_api::ids::{EnvironmentId, LogicalClusterId};
 use millstream_api::rest::cmk::{Cluster, ClusterKind, CreateCluster, CreateClusterSpec};
 
-use super::{check_name, name_is_taken, render, to_text};
+use super::{check_name, from_text, name_is_taken, render, to_text};
 use crate::app::App;
 use crate::domain::authorization::{Action, Target};
 use crate::domain::lifecycle::{LogicalEvent, LogicalPhase};
@@ -112,13 +112,8 @@ async fn choose_physical_cluster(
     connected: &BTreeSet<String>,
     now: Timestamp,
 ) -> Result<(), ApiError> {
-    let wanted = Wanted {
-        id: &row.id,
-        is_dedicated: row.kind == ClusterKind::Dedicated.as_str(),
-        units: row.units,
-        cloud: &row.cloud,
-        region: &row.region,
-    };
+    let wanted =
+        Wanted { id: &row.id, kind: from_text(&row.kind)?, units: row.units, cloud: &row.cloud, region: &row.region };
     match place(transaction, &wanted, connected, now).await? {
         Placement::On(physical_cluster) => {
             row.kafka_bootstrap_endpoint =

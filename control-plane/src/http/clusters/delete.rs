@@ -6,8 +6,10 @@ use axum::extract::State;
 use axum::http::StatusCode;
 use millstream_api::ids::{EnvironmentId, LogicalClusterId};
 
+use super::shape_of;
 use crate::app::App;
 use crate::domain::authorization::{Action, Target};
+use crate::domain::placement::Room;
 use crate::fleet::wait;
 use crate::http::caller::Caller;
 use crate::http::error::ApiError;
@@ -53,8 +55,10 @@ pub async fn handle(
     let client_quotas = client_quotas::delete_of_cluster(&mut transaction, &caller.scope, &id).await?;
     logical_clusters::delete(&mut transaction, &caller.scope, &id).await?;
     let now = app.clock.now();
-    if let Some(physical_cluster) = row.physical_cluster_id {
+    if let Some(physical_cluster) = row.physical_cluster_id.clone() {
         physical_clusters::delete_dedicated(&mut transaction, &physical_cluster, &id, now).await?;
+        let freed = Room::default().minus(Room::reserved_by(shape_of(&row)?.kind));
+        physical_clusters::reserve(&mut transaction, &physical_cluster, freed).await?;
         let changes = changes.entry(physical_cluster).or_default();
         // Keys first, so that no broker sees a key without its cluster.
         changes.extend(keys.iter().map(|key| shard::delete_api_key(&key.id)));

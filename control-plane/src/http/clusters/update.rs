@@ -14,6 +14,7 @@ use crate::app::{Announced, App};
 use crate::domain::authorization::{Action, Target};
 use crate::domain::cluster::{check_availability, check_unchanged, reshape};
 use crate::domain::lifecycle::LogicalPhase;
+use crate::domain::placement::Room;
 use crate::fleet::wait;
 use crate::http::body::JsonBody;
 use crate::http::caller::Caller;
@@ -73,6 +74,11 @@ pub async fn handle(
     let mut announced = Announced::new();
     let limits_change = (after.kind, after.units) != (before.kind, before.units);
     if let (Some(physical_cluster), true) = (&row.physical_cluster_id, limits_change) {
+        let more = Room::reserved_by(after.kind).minus(Room::reserved_by(before.kind));
+        if !physical_clusters::reserve(&mut transaction, physical_cluster, more).await? {
+            let detail = format!("there is no room for a {} cluster where it is", after.kind.as_str());
+            return Err(ApiError::conflict(detail).at("/spec/config/kind"));
+        }
         if after.kind == ClusterKind::Dedicated {
             physical_clusters::resize(&mut transaction, physical_cluster, &id, row.units).await?;
         }
