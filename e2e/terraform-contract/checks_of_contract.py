@@ -5,10 +5,11 @@ Needs REST_URL, CLOUD_API_KEY, CLOUD_API_SECRET of a service with brokers.
 import os
 
 from checks import Checks, equal, eventually, name
-from provider import Session, all_pages
+from provider import LosingSession, Session, all_pages
 from resources import Acl, ApiKey, ClientQuota, Cluster, Environment, Plan, RoleBinding, ServiceAccount, Topic, find_environment
 
 cloud = Session(os.environ["REST_URL"], os.environ["CLOUD_API_KEY"], os.environ["CLOUD_API_SECRET"])
+losing = LosingSession(os.environ["REST_URL"], os.environ["CLOUD_API_KEY"], os.environ["CLOUD_API_SECRET"])
 
 environment = Environment(cloud, name("staging"))
 account = ServiceAccount(cloud, name("app-manager"), "manages app")
@@ -240,6 +241,41 @@ def unknown_objects():
         cloud.get(path).expect(404)
 
 
+def lost_answers():
+    """a POST that is sent again because its answer was lost makes no second object, and a key's secret is the right one"""
+    for _ in range(3):
+        lost_environment = Environment(losing, name("lost"))
+        lost_account = ServiceAccount(losing, name("lost"), "asked for twice")
+        lost_cluster = Cluster(losing, lost_environment, "lost", {"kind": "Basic"})
+        lost_binding = RoleBinding(losing, lost_account, "CloudClusterAdmin", lost_cluster)
+        lost_keys = [ApiKey(losing, lost_account, "lost", "", cluster, after=[lost_binding]) for cluster in (None, lost_cluster)]
+        lost_quota = ClientQuota(losing, dedicated, lost_account, name("lost"), "1000000", "2000000")
+        lost = Plan([lost_environment, lost_account, lost_cluster, lost_binding, *lost_keys, lost_quota])
+        lost.apply()
+        lost.refresh()
+        equal(1, len(find_environment(cloud, lost_environment.display_name)), "environments")
+        accounts = cloud.get("/iam/v2/service-accounts", display_name=lost_account.display_name).expect(200).json["data"]
+        equal(1, len(accounts), "service accounts")
+        equal(1, len(all_pages(cloud, "/cmk/v2/clusters", environment=lost_environment.id)), "clusters")
+        keys = all_pages(cloud, "/iam/v2/api-keys", **{"spec.owner": lost_account.id})
+        equal(sorted(key.id for key in lost_keys), sorted(key["id"] for key in keys), "API keys")
+        bindings = all_pages(cloud, "/iam/v2/role-bindings", crn_pattern=lost_cluster.rbac_crn, principal=f"User:{lost_account.id}")
+        equal([lost_binding.id], [one["id"] for one in bindings], "role bindings")
+        quotas = all_pages(cloud, "/kafka-quotas/v1/client-quotas", environment=environment.id, **{"spec.cluster": dedicated.id})
+        equal(1, len([one for one in quotas if one["spec"]["display_name"] == lost_quota.display_name]), "client quotas")
+        lost.destroy()
+
+
+def keys_on_purpose():
+    """two identical keys that are asked for on purpose are two"""
+    twins = [ApiKey(cloud, account, "twin", "the same") for _ in range(2)]
+    for twin in twins:
+        twin.create()
+    assert twins[0].id != twins[1].id and twins[0].secret != twins[1].secret, twins[0].id
+    for twin in twins:
+        twin.delete()
+
+
 def destroy():
     """destroy: everything is gone at the first request after its deletion"""
     plan.destroy()
@@ -261,7 +297,8 @@ for check in (
     data_source_service_account, data_source_role_binding, data_source_topic, a_list_of_many_pages_has_an_end, change_environment, change_service_account,
     change_api_key, change_cluster_name, change_cluster_type, change_ckus, change_client_quota,
     change_acl, change_topic_setting, change_partitions, empty_second_plan, a_topic_without_settings,
-    deleted_topic_is_gone, keys_work_at_once, bad_cloud_keys, bad_kafka_keys, an_environment_in_use, unknown_objects, destroy, apply_again,
+    deleted_topic_is_gone, keys_work_at_once, bad_cloud_keys, bad_kafka_keys, an_environment_in_use, unknown_objects,
+    lost_answers, keys_on_purpose, destroy, apply_again,
 ):
     checks.run(check)
 checks.finish()

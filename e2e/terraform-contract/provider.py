@@ -7,12 +7,15 @@ import gzip
 import http.client
 import json
 import threading
+import time
 import urllib.parse
 
 from checks import equal
 
 USER_AGENT = "Terraform/1.11.4 (+https://www.terraform.io) Terraform-Plugin-SDK/2.10.1 terraform-provider-confluent/2.83.4 (https://confluent.cloud)"
 LIMIT_SECONDS = 60
+# The provider sends a failed request again after a second.
+FIRST_RETRY_SECONDS = 1
 
 
 class Answer:
@@ -89,6 +92,15 @@ class Session:
         connection = http.client.HTTPConnection(url.netloc, timeout=LIMIT_SECONDS)
         write_request(connection, "POST", url, self.headers, body)
         connection.close()
+
+
+class LosingSession(Session):
+    """Whatever it creates is asked for twice: the answer to the first POST is lost, as when a connection breaks."""
+
+    def post(self, path, body):
+        self.send_and_hang_up(path, body)
+        time.sleep(FIRST_RETRY_SECONDS)
+        return super().post(path, body)
 
 
 def write_request(connection, method, url, headers, body):
