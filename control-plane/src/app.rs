@@ -14,6 +14,8 @@ use crate::fleet::propagation::Propagation;
 use crate::http::delivery::LostAnswers;
 use crate::http::operations::Operations;
 use crate::http::rate_limit::RateLimits;
+use crate::login_attempts::LoginAttempts;
+use crate::passwords::Passwords;
 use crate::secrets::InstallationSecrets;
 use crate::store::Database;
 use crate::tasks::audit_writer::AuditLog;
@@ -32,6 +34,10 @@ pub struct App {
     pub replica_id: String,
     /// How clients reach the HTTP listener, without a slash at the end.
     pub public_url: String,
+    /// Hashes passwords.
+    pub passwords: Passwords,
+    /// How often passwords were tried.
+    pub login_attempts: LoginAttempts,
     /// How far brokers are.
     pub propagation: Propagation,
     /// Agents that are connected here.

@@ -21,6 +21,8 @@ use crate::fleet::forwarders::Forwarders;
 use crate::fleet::propagation::Propagation;
 use crate::http::delivery::LostAnswers;
 use crate::http::rate_limit::{RateLimits, RequestRates};
+use crate::login_attempts::LoginAttempts;
+use crate::passwords::Passwords;
 use crate::random::{self, RandomError};
 use crate::secrets::{InstallationSecrets, SecretsError, SecretsSource, same_secret};
 use crate::server::{Protocols, serve, tls_acceptor};
@@ -145,6 +147,8 @@ impl ControlPlane {
             clock,
             replica_id: uuid::Uuid::from_bytes(random::bytes()?).to_string(),
             public_url: config.public_url.trim_end_matches('/').to_owned(),
+            passwords: Passwords::default(),
+            login_attempts: LoginAttempts::default(),
             propagation: Propagation::default(),
             agents: Arc::default(),
             forwarders: Forwarders::default(),

@@ -11,10 +11,13 @@ mod control_plane;
 mod domain;
 mod fleet;
 mod http;
+mod login_attempts;
 mod observed_stream;
+mod passwords;
 mod random;
 mod secrets;
 mod server;
+mod session_tokens;
 mod store;
 mod tasks;
 

@@ -1,4 +1,4 @@
-//! iam/v2: service accounts, API keys and role bindings.
+//! iam/v2: users, service accounts, API keys and role bindings.
 
 use std::fmt;
 
@@ -52,6 +52,85 @@ pub struct UpdateServiceAccount {
     /// New free text.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub description: Option<String>,
+}
+
+/// A person.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct User {
+    /// Always `iam/v2`.
+    pub api_version: String,
+    /// Always `User`.
+    pub kind: String,
+    /// `u-…`
+    pub id: String,
+    /// Read-only facts.
+    pub metadata: ObjectMetadata,
+    /// Where to write to, and the name under which the user logs in; in lower case, unique in the organization. Empty
+    /// for a user who cannot log in.
+    pub email: String,
+    /// Name for people.
+    pub full_name: String,
+    /// `AUTH_TYPE_LOCAL`: by password.
+    pub auth_type: String,
+}
+
+/// Body of `POST /iam/v2/users`.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct CreateUser {
+    /// Where to write to, and the name under which the user logs in.
+    pub email: String,
+    /// Name for people.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub full_name: Option<String>,
+    /// What the user logs in with, 12 to 256 bytes; without it, the user cannot log in yet.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub password: Option<Secret>,
+}
+
+/// Body of `PATCH /iam/v2/users/{id}`. Absent fields stay as they are.
+#[derive(Clone, PartialEq, Eq, Default, Serialize, Deserialize, ToSchema)]
+pub struct UpdateUser {
+    /// New name.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub full_name: Option<String>,
+    /// New password, 12 to 256 bytes. Ends every session of the user.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub password: Option<Secret>,
+}
+
+/// Body of `POST /iam/v2/sessions`.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct CreateSession {
+    /// E-mail address of the user.
+    pub email: String,
+    /// Password of the user.
+    pub password: Secret,
+    /// The organization, for users with the same e-mail address and password in several.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub organization_id: Option<String>,
+}
+
+/// A user who logged in.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct Session {
+    /// Always `iam/v2`.
+    pub api_version: String,
+    /// Always `Session`.
+    pub kind: String,
+    /// A UUID.
+    pub id: String,
+    /// Read-only facts.
+    pub metadata: ObjectMetadata,
+    /// The organization that the user is in.
+    pub organization_id: String,
+    /// The user.
+    pub user_id: String,
+    /// Always `Bearer`: how the token is sent.
+    pub token_type: String,
+    /// What to send as `Authorization: Bearer …`.
+    pub token: Secret,
+    /// When the session ends by itself.
+    pub expires_at: chrono::DateTime<chrono::Utc>,
 }
 
 /// A credential of one owner: for the control plane (Cloud) or for one Kafka cluster.

@@ -56,7 +56,6 @@ pub enum Action {
     /// Rename a user.
     ChangeUser,
     /// Set the password of a user.
-    #[cfg_attr(not(test), expect(dead_code, reason = "no operation on users is served yet"))]
     SetPassword,
     /// Delete a user.
     DeleteUser,
@@ -221,7 +220,6 @@ impl Grants {
     }
 
     /// The users that a list shows.
-    #[cfg_attr(not(test), expect(dead_code, reason = "no operation on users is served yet"))]
     pub fn visible_users(&self) -> Visible<BTreeSet<UserId>> {
         if self.allow_everywhere(Action::ViewUser) || self.sees_principals() {
             return Visible::All;

@@ -34,6 +34,11 @@ pub fn client_quota(organization_id: OrganizationId, client_quota: &ClientQuotaI
     format!("{}/client-quota={client_quota}", organization(organization_id))
 }
 
+/// CRN of a session.
+pub fn session(organization_id: OrganizationId, session: &str) -> String {
+    format!("{}/session={session}", organization(organization_id))
+}
+
 /// CRN of an API key.
 pub fn api_key(organization_id: OrganizationId, api_key: &ApiKeyId) -> String {
     format!("{}/api-key={api_key}", organization(organization_id))

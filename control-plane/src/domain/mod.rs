@@ -15,3 +15,4 @@ pub mod repetition;
 pub mod role_binding;
 pub mod timestamp;
 pub mod token_bucket;
+pub mod user;

@@ -13,7 +13,7 @@ use crate::authentication::{self, Authenticated, AuthenticationError};
 /// Says who calls. Whoever fails pays with the bucket of the address, whoever succeeds with that of the credential.
 pub async fn authenticate(app: &App, parts: &Parts) -> Result<Authenticated, AuthenticationError> {
     let authorization = parts.headers.get(AUTHORIZATION).and_then(|value| value.to_str().ok());
-    let outcome = authentication::authenticate(&app.database, &app.secrets, authorization).await;
+    let outcome = authentication::authenticate(app, authorization).await;
     let Some(call) = parts.extensions.get::<Arc<Call>>() else { return outcome };
     let charge = match &outcome {
         Ok(authenticated) => {
@@ -24,7 +24,9 @@ pub async fn authenticate(app: &App, parts: &Parts) -> Result<Authenticated, Aut
         }
         // An anonymous request was charged on its way in.
         Err(AuthenticationError::Missing) if call.charge().is_some() => return outcome,
-        Err(AuthenticationError::Missing | AuthenticationError::Invalid) => charge_address(app, call),
+        Err(AuthenticationError::Missing | AuthenticationError::Invalid | AuthenticationError::SessionOver) => {
+            charge_address(app, call)
+        }
         Err(_) => return outcome,
     };
     match charge.allowed {

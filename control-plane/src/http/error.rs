@@ -218,7 +218,7 @@ impl From<AuthenticationError> for ApiError {
         match error {
             // The words "invalid API key" tell a client in wide use that the resource is not gone.
             AuthenticationError::Missing => Self::unauthenticated(format!("invalid API key: {error}")),
-            AuthenticationError::Invalid => Self::unauthenticated(error.to_string()),
+            AuthenticationError::Invalid | AuthenticationError::SessionOver => Self::unauthenticated(error.to_string()),
             AuthenticationError::TooManyRequests(charge) => Self::too_many_requests(Some(charge)),
             AuthenticationError::Store(error) => error.into(),
         }

@@ -33,3 +33,5 @@ pub mod request_id;
 pub mod role_bindings;
 pub mod router;
 pub mod service_accounts;
+pub mod sessions;
+pub mod users;

@@ -30,7 +30,10 @@ pub fn base() -> OpenApi {
 pub fn finish(mut document: OpenApi) -> OpenApi {
     let basic = SecurityScheme::Http(Http::new(HttpAuthScheme::Basic));
     document.components.get_or_insert_default().security_schemes.insert("cloud-api-key".into(), RefOr::T(basic));
-    document.security = Some(vec![SecurityRequirement::new("cloud-api-key", Vec::<String>::new())]);
+    let bearer = SecurityScheme::Http(Http::new(HttpAuthScheme::Bearer));
+    document.components.get_or_insert_default().security_schemes.insert("session".into(), RefOr::T(bearer));
+    let schemes = ["cloud-api-key", "session"];
+    document.security = Some(schemes.map(|scheme| SecurityRequirement::new(scheme, Vec::<String>::new())).into());
     for item in document.paths.paths.values_mut() {
         let operations =
             [&mut item.get, &mut item.post, &mut item.patch, &mut item.put, &mut item.delete].into_iter().flatten();

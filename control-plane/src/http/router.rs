@@ -12,7 +12,7 @@ use super::error::ApiError;
 use super::operations::Operations;
 use super::{
     api_keys, applied_quotas, audit, client_quotas, clusters, delivery, detach, environments, health, kafka, openapi,
-    organizations, quota_scopes, rate_limit, request_id, role_bindings, service_accounts,
+    organizations, quota_scopes, rate_limit, request_id, role_bindings, service_accounts, sessions, users,
 };
 use crate::app::App;
 
@@ -30,6 +30,11 @@ fn operations() -> OpenApiRouter<Arc<App>> {
             service_accounts::update::handle,
             service_accounts::delete::handle
         ))
+        .routes(routes!(sessions::create::handle))
+        .routes(routes!(sessions::delete::handle))
+        .routes(routes!(sessions::keys::get))
+        .routes(routes!(users::list::handle, users::create::handle))
+        .routes(routes!(users::get::handle, users::update::handle, users::delete::handle))
         .routes(routes!(api_keys::list::handle, api_keys::create::handle))
         .routes(routes!(api_keys::get::handle, api_keys::update::handle, api_keys::delete::handle))
         .routes(routes!(role_bindings::list::handle, role_bindings::create::handle))

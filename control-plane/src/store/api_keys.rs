@@ -248,13 +248,17 @@ pub struct DeletedKeys {
     pub shares: Vec<Share>,
 }
 
-/// Deletes every key of a service account.
-pub async fn delete_of_service_account(
+/// Deletes every key of an owner.
+pub async fn delete_of_owner(
     transaction: &mut Transaction,
     scope: &OrgScope,
-    account: &ServiceAccountId,
+    owner: &Principal,
 ) -> Result<DeletedKeys, StoreError> {
-    let mut keys = delete_where(transaction, scope, "owner_service_account_id", account.as_str()).await?;
+    let (column, id) = match owner {
+        Principal::ServiceAccount(id) => ("owner_service_account_id", id.as_str()),
+        Principal::User(id) => ("owner_user_id", id.as_str()),
+    };
+    let mut keys = delete_where(transaction, scope, column, id).await?;
     keys.sort_by(|left, right| (&left.physical_cluster_id, &left.id).cmp(&(&right.physical_cluster_id, &right.id)));
     let shares = keys.iter().flat_map(ApiKey::shares).collect();
     let announced = keys.into_iter().filter_map(|key| Some((key.physical_cluster_id?, key.id))).collect();

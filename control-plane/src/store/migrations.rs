@@ -36,6 +36,7 @@ const MIGRATIONS: &[Migration] = &[
     both(include_str!("../../migrations/0008_client_quotas.sql")),
     both(include_str!("../../migrations/0009_recent_posts.sql")),
     both(include_str!("../../migrations/0010_reservations.sql")),
+    both(include_str!("../../migrations/0011_users.sql")),
 ];
 
 /// Number of the advisory lock that keeps replicas from migrating at the same time.

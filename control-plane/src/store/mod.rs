@@ -28,6 +28,8 @@ pub mod quotas;
 pub mod recent_posts;
 pub mod role_bindings;
 pub mod service_accounts;
+pub mod sessions;
 pub mod shard;
+pub mod users;
 
 pub use database::{Database, DatabaseUrl, OpenDatabaseError, Transaction};

@@ -47,15 +47,6 @@ pub async fn lock(transaction: &mut Transaction, organization_id: OrganizationId
     Ok(())
 }
 
-/// Whether a user belongs to the organization.
-pub async fn has_user(transaction: &mut Transaction, scope: &OrgScope, id: &UserId) -> Result<bool, StoreError> {
-    let found: i64 = on!(transaction, connection => {
-        sqlx::query_scalar("SELECT COUNT(*) FROM users WHERE organization_id = $1 AND id = $2")
-            .bind(scope.organization_id().to_string()).bind(id.as_str()).fetch_one(connection).await
-    })?;
-    Ok(found > 0)
-}
-
 /// Stores a new organization with its first user. There is no caller yet, hence no scope.
 pub async fn insert_with_first_user(
     transaction: &mut Transaction,
@@ -69,7 +60,7 @@ pub async fn insert_with_first_user(
             .bind(organization_id.to_string()).bind(display_name).bind(now.0).execute(connection).await.map(|_| ())
     })?;
     on!(transaction, connection => {
-        sqlx::query("INSERT INTO users (organization_id, id, created_at) VALUES ($1, $2, $3)")
+        sqlx::query("INSERT INTO users (organization_id, id, created_at, updated_at) VALUES ($1, $2, $3, $3)")
             .bind(organization_id.to_string()).bind(user_id.as_str()).bind(now.0)
             .execute(connection).await.map(|_| ())
     })?;

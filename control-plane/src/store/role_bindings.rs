@@ -245,6 +245,8 @@ pub enum Gone<'a> {
     Cluster(&'a LogicalClusterId),
     /// A service account, with its roles and the roles that others have on it.
     ServiceAccount(&'a ServiceAccountId),
+    /// A user, with its roles.
+    User(&'a UserId),
 }
 
 /// The places in quotas that a binding at a scope takes.
@@ -280,6 +282,7 @@ pub async fn delete_with(
     let (condition, id) = match gone {
         Gone::Environment(id) => ("environment_id = $2", id.as_str()),
         Gone::Cluster(id) => ("cluster_id = $2", id.as_str()),
+        Gone::User(id) => ("principal_user_id = $2", id.as_str()),
         Gone::ServiceAccount(id) => ("(principal_service_account_id = $2 OR service_account_id = $2)", id.as_str()),
     };
     let sql = format!("DELETE FROM role_bindings WHERE organization_id = $1 AND {condition} RETURNING id, cluster_id");

@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 
 use serde_json::{Value, json};
 
-use crate::fixture::rest::{client_quota_body, cloud_key_body, cluster_body, kafka_key_body};
+use crate::fixture::rest::{PASSWORD, client_quota_body, cloud_key_body, cluster_body, kafka_key_body};
 use crate::fixture::{Answer, Engine, Installation, Rest};
 
 /// Ids of one organization's objects.
@@ -21,6 +21,7 @@ struct Ids {
     user: String,
     key: String,
     binding: String,
+    session: String,
     event: String,
     client_quota: String,
 }
@@ -180,6 +181,26 @@ fn cases(own: &Ids, theirs: &Ids) -> BTreeMap<&'static str, Vec<Case>> {
             vec![refused(format!("/iam/v2/api-keys/{}", theirs.key), Some(json!({"spec":{"display_name":"x"}})))],
         ),
         ("delete /iam/v2/api-keys/{id}", vec![refused(format!("/iam/v2/api-keys/{}", theirs.key), None)]),
+        ("get /iam/v2/users", vec![]),
+        ("post /iam/v2/users", vec![]),
+        ("get /iam/v2/users/{id}", vec![refused(format!("/iam/v2/users/{}", theirs.user), None)]),
+        (
+            "patch /iam/v2/users/{id}",
+            vec![refused(format!("/iam/v2/users/{}", theirs.user), Some(json!({"full_name":"x"})))],
+        ),
+        ("delete /iam/v2/users/{id}", vec![refused(format!("/iam/v2/users/{}", theirs.user), None)]),
+        (
+            "post /iam/v2/sessions",
+            vec![Case {
+                path: "/iam/v2/sessions".into(),
+                body: Some(json!({
+                    "email": "person@example.com", "password": "not the password", "organization_id": theirs.organization,
+                })),
+                expected: 401,
+            }],
+        ),
+        ("delete /iam/v2/sessions/{id}", vec![refused(format!("/iam/v2/sessions/{}", theirs.session), None)]),
+        ("get /.well-known/jwks.json", vec![]),
         (
             "get /iam/v2/role-bindings",
             vec![
@@ -262,6 +283,7 @@ async fn make_objects(
     installation.run_statement(&dedicated).await;
     let quota = client_quota_body(&environment, &cluster, &["<default>"]);
     let client_quota = rest.post("/kafka-quotas/v1/client-quotas", quota).await.expect(202).text_at("/id");
+    let session = rest.create_user("person@example.com", PASSWORD).await.1;
     let binding = rest.bind_role(&account, "MetricsViewer", &crn).await;
     Ids {
         organization: organization.organization_id.to_string(),
@@ -271,6 +293,7 @@ async fn make_objects(
         user: organization.user_id.to_string(),
         key,
         binding,
+        session,
         event,
         client_quota,
     }
@@ -286,6 +309,7 @@ fn nobodys_ids() -> Ids {
         user: "u-n0body00".into(),
         key: "AAAAAAAAAAAAAAAA".into(),
         binding: "rb-n0body00".into(),
+        session: "5f0d6d1c-0000-4000-8000-000000000001".into(),
         event: "5f0d6d1c-0000-4000-8000-000000000001".into(),
         client_quota: "cq-n0body00".into(),
     }
@@ -305,7 +329,7 @@ fn comparable(answer: &Answer, sent: &Ids) -> String {
     let request_id = answer.headers["x-request-id"].to_str().expect("text").to_owned();
     let mut text = answer.text.replace(&request_id, "<request>");
     let ids = [&sent.organization, &sent.environment, &sent.cluster, &sent.account, &sent.user, &sent.key, &sent.event];
-    for id in ids.into_iter().chain([&sent.binding, &sent.client_quota]) {
+    for id in ids.into_iter().chain([&sent.binding, &sent.client_quota, &sent.session]) {
         text = text.replace(id.as_str(), "<id>");
     }
     format!("{} {} {text}", answer.status, headers.join(", "))

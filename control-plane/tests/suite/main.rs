@@ -31,6 +31,8 @@ mod reservations;
 mod role_bindings;
 mod service_accounts;
 mod service_quotas;
+mod sessions;
 mod starting;
 mod terraform;
 mod upgrade;
+mod users;

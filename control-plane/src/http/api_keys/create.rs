@@ -22,7 +22,7 @@ use crate::random;
 use crate::store::api_keys::{self, ApiKey as Row};
 use crate::store::error::StoreError;
 use crate::store::logical_clusters::{self, LogicalCluster};
-use crate::store::{Transaction, config_log, organizations, quotas, service_accounts, shard};
+use crate::store::{Transaction, config_log, quotas, service_accounts, shard, users};
 
 /// Creates an API key. The answer is the only one that shows the secret.
 #[utoipa::path(post, path = "/iam/v2/api-keys", operation_id = "createIamV2ApiKey", tag = "API keys",
@@ -145,7 +145,7 @@ fn parse_resource(resource: Option<&ReferenceInput>) -> Result<Option<LogicalClu
 async fn check_owner(transaction: &mut Transaction, caller: &Caller, owner: &Owner) -> Result<(), ApiError> {
     let known = match owner {
         Owner::ServiceAccount(id) => service_accounts::get_and_keep(transaction, &caller.scope, id).await?.is_some(),
-        Owner::User(id) => organizations::has_user(transaction, &caller.scope, id).await?,
+        Owner::User(id) => users::get_and_keep(transaction, &caller.scope, id).await?.is_some(),
     };
     let (action, target) = match owner {
         Owner::ServiceAccount(id) => (Action::ViewServiceAccount, Target::ServiceAccount(id)),

@@ -25,7 +25,9 @@ use crate::random;
 use crate::store::config_log::{self, Changes};
 use crate::store::error::StoreError;
 use crate::store::role_bindings::{self, RoleBinding as Row};
-use crate::store::{Transaction, environments, logical_clusters, organizations, quotas, service_accounts, shard};
+use crate::store::{
+    Transaction, environments, logical_clusters, organizations, quotas, service_accounts, shard, users,
+};
 
 /// Gives a role to a user or service account.
 #[utoipa::path(post, path = "/iam/v2/role-bindings", operation_id = "createIamV2RoleBinding", tag = "Role bindings",
@@ -143,7 +145,7 @@ async fn check_principal(
         Principal::ServiceAccount(id) => {
             service_accounts::get_and_keep(transaction, &caller.scope, id).await?.is_some()
         }
-        Principal::User(id) => organizations::has_user(transaction, &caller.scope, id).await?,
+        Principal::User(id) => users::get_and_keep(transaction, &caller.scope, id).await?.is_some(),
     };
     if known { Ok(()) } else { Err(ApiError::not_found().at("/principal")) }
 }

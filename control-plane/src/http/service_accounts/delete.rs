@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use axum::extract::State;
 use axum::http::StatusCode;
-use millstream_api::ids::ServiceAccountId;
+use millstream_api::ids::{Principal, ServiceAccountId};
 
 use crate::app::App;
 use crate::domain::authorization::{Action, Target};
@@ -32,7 +32,8 @@ pub async fn handle(
     let account = service_accounts::get_and_lock(&mut transaction, &caller.scope, &id).await?;
     account.ok_or_else(ApiError::not_found)?;
     caller.authorize(Action::DeleteServiceAccount, Target::ServiceAccount(&id))?;
-    let keys = api_keys::delete_of_service_account(&mut transaction, &caller.scope, &id).await?;
+    let owner = Principal::ServiceAccount(id.clone());
+    let keys = api_keys::delete_of_owner(&mut transaction, &caller.scope, &owner).await?;
     let bindings = role_bindings::delete_with(&mut transaction, &caller.scope, Gone::ServiceAccount(&id)).await?;
     keep_an_administrator(&mut transaction, &caller.scope).await?;
     service_accounts::delete(&mut transaction, &caller.scope, &id).await?;

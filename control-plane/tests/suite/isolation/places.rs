@@ -31,6 +31,7 @@ fn ids_of(name: &str) -> Ids {
         user: format!("{name}-user"),
         key: format!("{name}-key"),
         binding: format!("{name}-binding"),
+        session: format!("{name}-session"),
         event: format!("{name}-event"),
         client_quota: format!("{name}-client-quota"),
     }
