@@ -14,7 +14,7 @@ from confluent_kafka.admin import AdminClient, NewTopic
 
 from checks import Checks, eventually, name
 from provider import Session
-from resources import ApiKey, Cluster, Environment, Plan, RoleBinding, ServiceAccount
+from resources import ApiKey, Cluster, Environment, Plan, RoleBinding, ServiceAccount, reference
 from wire import METADATA, Wire
 
 MB = 1_000_000
@@ -40,6 +40,7 @@ def main():
     checks.run(set_up)
     for check in (
         java_producer, librdkafka_producer, java_consumer, librdkafka_consumer, requests, live_change, connections, partitions,
+        client_quota,
     ):
         checks.run(check)
     checks.finish()
@@ -139,6 +140,33 @@ def partitions():
         raise AssertionError("the thirty-first partition was created")
 
 
+def client_quota():
+    """a client quota holds its principal, a change of it is in force at once, and it ends when it is deleted"""
+    global key
+    dedicated = Cluster(fresh_session(), environment, "dedicated", {"kind": "Dedicated", "cku": 1})
+    administrates = RoleBinding(cloud, account, "CloudClusterAdmin", dedicated)
+    key = ApiKey(cloud, account, "dedicated", "of the client quota", dedicated, after=[administrates])
+    Plan([dedicated, administrates, key]).apply()
+    create(topic, PARTITIONS)
+    quota = {"spec": {
+        "display_name": "two megabytes", "description": "", "throughput": throughput(2 * MB),
+        "cluster": reference(dedicated.id, environment=environment.id), "principals": [reference(account.id)],
+        "environment": reference(environment.id),
+    }}
+    path = "/kafka-quotas/v1/client-quotas"
+    path += "/" + fresh_session().post(path, quota).expect(202).json["id"]
+    within(2 * MB, produce_rate())
+    change = {"spec": {"throughput": throughput(6 * MB)}}
+    within(6 * MB, produce_rate(before=lambda: fresh_session().patch(path, change).expect(200)))
+    fresh_session().delete(path).expect(204)
+    rate = produce_rate()
+    assert rate > 7 * MB, f"{rate:,.0f} bytes per second without the quota"
+
+
+def throughput(rate):
+    return {"ingress_byte_rate": str(rate), "egress_byte_rate": str(rate)}
+
+
 def create(topic_name, count):
     # The client ends with its name, and with it what it was asked for.
     admin = AdminClient(client())
@@ -153,13 +181,22 @@ def client():
 
 
 @functools.cache
+def bootstrap_of(where):
+    return where.get().expect(200).json["spec"]["kafka_bootstrap_endpoint"].removeprefix("SASL_PLAINTEXT://")
+
+
 def bootstrap():
-    return cluster.get().expect(200).json["spec"]["kafka_bootstrap_endpoint"].removeprefix("SASL_PLAINTEXT://")
+    """Of the cluster that the key is for."""
+    return bootstrap_of(key.cluster)
+
+
+def fresh_session():
+    """A connection of its own: one that was idle during a measurement may be closed by now."""
+    return Session(cloud.base, os.environ["CLOUD_API_KEY"], os.environ["CLOUD_API_SECRET"])
 
 
 def set_units(units):
-    # A connection of its own: one that was idle during a measurement may be closed by now.
-    cluster.cloud = Session(cloud.base, os.environ["CLOUD_API_KEY"], os.environ["CLOUD_API_SECRET"])
+    cluster.cloud = fresh_session()
     cluster.patch({"config": {"kind": "Basic", "max_ecku": units}}).expect(200)
 
 

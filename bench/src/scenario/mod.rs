@@ -3,6 +3,7 @@ mod control_plane;
 mod idle;
 mod keys;
 mod latency;
+mod quotas;
 mod requests;
 mod start;
 mod throughput;
@@ -25,10 +26,11 @@ pub enum Scenario {
     FixedRate,
     Keys,
     ControlPlane,
+    Quotas,
 }
 
 impl Scenario {
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 9] = [
         Self::Start,
         Self::Idle,
         Self::LargeBatches,
@@ -37,6 +39,7 @@ impl Scenario {
         Self::FixedRate,
         Self::Keys,
         Self::ControlPlane,
+        Self::Quotas,
     ];
 
     pub fn name(self) -> &'static str {
@@ -49,6 +52,7 @@ impl Scenario {
             Self::FixedRate => "w4",
             Self::Keys => "keys",
             Self::ControlPlane => "control-plane",
+            Self::Quotas => "quotas",
         }
     }
 
@@ -62,6 +66,9 @@ impl Scenario {
             Self::FixedRate => "end-to-end latency at a fixed rate",
             Self::Keys => "API keys: from the REST call to the broker's door",
             Self::ControlPlane => "the control plane on SQLite and PostgreSQL: changes, calls, memory",
+            Self::Quotas => {
+                "what clients get of a cluster's rates, and what a neighbour notices of one that wants more"
+            }
         }
     }
 
@@ -79,6 +86,7 @@ impl Scenario {
             Self::FixedRate => latency::run(workbench, report),
             Self::Keys => keys::run(workbench, report),
             Self::ControlPlane => control_plane::run(workbench, report),
+            Self::Quotas => quotas::run(workbench, report),
         }
     }
 }

@@ -13,7 +13,7 @@ mod java;
 mod kafka_tools;
 mod kcat;
 mod python;
-mod quotas;
+pub mod quotas;
 mod readme;
 mod sasl_proxy;
 mod schemathesis;

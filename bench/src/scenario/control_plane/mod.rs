@@ -2,7 +2,7 @@
 //! PostgreSQL, each time `millstream up` with everything at its default. Millstream only.
 mod changes;
 mod clusters;
-mod installation;
+pub(super) mod installation;
 mod keys;
 mod rates;
 

@@ -31,7 +31,8 @@ pub(super) async fn handle<'a>(
         }
         results.push(add(ctx, topic, mode).await);
     }
-    CreatePartitionsResponse { results, ..CreatePartitionsResponse::default() }
+    let throttle_time_ms = ctx.throttle_time_ms_of(results.iter().map(|result| result.error_code));
+    CreatePartitionsResponse { results, throttle_time_ms }
 }
 
 async fn add<'a>(

@@ -37,7 +37,8 @@ pub(super) async fn handle<'a>(ctx: &RequestContext<'_>, request: CreateTopicsRe
             None => {}
         }
     }
-    CreateTopicsResponse { topics, ..CreateTopicsResponse::default() }
+    let throttle_time_ms = ctx.throttle_time_ms_of(topics.iter().map(|topic| topic.error_code));
+    CreateTopicsResponse { topics, throttle_time_ms }
 }
 
 async fn create<'a>(ctx: &RequestContext<'_>, topic: CreatableTopic<'a>, mode: Mode) -> CreatableTopicResult<'a> {

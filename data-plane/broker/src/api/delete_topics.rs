@@ -19,7 +19,8 @@ pub(super) async fn handle<'a>(ctx: &RequestContext<'_>, request: DeleteTopicsRe
     for topic in wanted {
         responses.push(delete(ctx, topic).await);
     }
-    DeleteTopicsResponse { responses, ..DeleteTopicsResponse::default() }
+    let throttle_time_ms = ctx.throttle_time_ms_of(responses.iter().map(|response| response.error_code));
+    DeleteTopicsResponse { responses, throttle_time_ms }
 }
 
 async fn delete<'a>(ctx: &RequestContext<'_>, topic: DeleteTopicState<'a>) -> DeletableTopicResult<'a> {

@@ -103,6 +103,17 @@ pub(crate) fn denied(resource: KafkaResource) -> ErrorCode {
     }
 }
 
+impl RequestContext<'_> {
+    /// The throttle time of an answer with these codes: a client whose partitions change too often is told when to
+    /// try again (KIP-599). Its connection goes on.
+    fn throttle_time_ms_of(&self, mut codes: impl Iterator<Item = i16>) -> i32 {
+        if !codes.any(|code| code == ErrorCode::ThrottlingQuotaExceeded.code()) {
+            return 0;
+        }
+        to_throttle_time_ms(self.authenticated.quota.partition_change_debt())
+    }
+}
+
 /// What goes back to the client.
 pub(crate) enum Answer {
     /// A response.

@@ -126,7 +126,8 @@ fn step(paid_at: u64, now: Moment, amount: u64, rate: u64, burst: u64) -> u64 {
 }
 
 fn cost(amount: u64, rate: u64) -> u64 {
-    u64::try_from(u128::from(amount) * NANOS_PER_SECOND / u128::from(rate)).unwrap_or(u64::MAX)
+    // Rounded up, or many small amounts would exceed the rate.
+    u64::try_from((u128::from(amount) * NANOS_PER_SECOND).div_ceil(u128::from(rate))).unwrap_or(u64::MAX)
 }
 
 fn to_nanos(duration: Duration) -> u64 {

@@ -107,6 +107,11 @@ impl ConnectionQuota {
         self.tenant.rest_admin.try_spend(self.now(), 1)
     }
 
+    /// How long until partitions may change again.
+    pub(crate) fn partition_change_debt(&self) -> Duration {
+        self.tenant.partition_changes.debt(self.now())
+    }
+
     /// The limit of stored bytes, if it is reached.
     pub(crate) fn reached_storage_limit(&self) -> Option<u64> {
         self.tenant.storage.reached_limit()
@@ -132,9 +137,11 @@ impl ConnectionQuota {
         let mut until = tokio::time::Instant::now() + wait;
         loop {
             let changed = self.tenant.changed();
+            // Limits can have changed since the wait was charged, when nobody listened for it yet.
+            until = until.min(tokio::time::Instant::now() + self.debt());
             tokio::select! {
                 () = tokio::time::sleep_until(until) => return,
-                () = changed => until = until.min(tokio::time::Instant::now() + self.debt()),
+                () = changed => {}
             }
         }
     }

@@ -35,6 +35,11 @@ impl PartitionChanges {
         self.bucket.set_rate(now, rate_of(per_window));
     }
 
+    /// How long until the next charge is accepted.
+    pub(crate) fn debt(&self, now: Moment) -> Duration {
+        self.bucket.debt(now)
+    }
+
     /// Charges so many partitions, or answers when to try again. Nothing is always accepted.
     pub(crate) fn charge(&self, now: Moment, partitions: u64) -> Result<Charge, Duration> {
         let amount = partitions.saturating_mul(PER_PARTITION);

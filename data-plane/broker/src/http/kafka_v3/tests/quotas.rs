@@ -20,8 +20,10 @@ use crate::quotas::tenant::TenantQuota;
 const PRODUCE: i16 = 0;
 const METADATA: i16 = 3;
 const SASL_HANDSHAKE: i16 = 17;
+const CREATE_TOPICS: i16 = 19;
 const SASL_AUTHENTICATE: i16 = 36;
 const SASL_AUTHENTICATION_FAILED: i16 = 58;
+const THROTTLING_QUOTA_EXCEEDED: i16 = 89;
 /// Requests of another connection that are answered while one is not.
 const MEANWHILE: usize = 20;
 /// More than anybody may use in an hour.
@@ -210,6 +212,12 @@ async fn partitions_that_change_too_often_are_refused_until_later() {
     let (status, _) = retry_after(fixture.request(Method::DELETE, "/topics/t")).await;
     assert_eq!(status, 429);
     assert_eq!(fixture.get("/topics/t").await.0, 200, "a refused deletion deletes nothing");
+    let mut kafka = Kafka::log_in(&fixture).await;
+    let create_u = b"\0\0\0\x01\0\x01u\0\0\0\x01\xff\xff\0\0\0\0\0\0\0\0\0\0\x75\x30\0";
+    let answer = kafka.call(CREATE_TOPICS, 2, create_u).await;
+    assert!(i32::from_be_bytes(*answer.first_chunk().unwrap()) > 0, "no throttle time in {answer:?}");
+    assert_eq!(answer[4 + 4 + 3..][..2], THROTTLING_QUOTA_EXCEEDED.to_be_bytes());
+    kafka.metadata().await;
     assert_eq!(fixture.get("/topics/u").await.0, 404);
     fixture.broker.shutdown().await;
 }
