@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 
 use super::installation::{Installation, text_at};
 use super::keys::micros_since;
-use super::{CLUSTERS_PER_INSTALLATION, Database, Goal, Line, progress};
+use super::{BASIC_PER_INSTALLATION, DEDICATED_PER_INSTALLATION, Database, Goal, Line, progress};
 use crate::connection::{Connection, Endpoint};
 use crate::histogram::Histogram;
 use crate::load::produce;
@@ -20,20 +20,27 @@ const LIMIT: Duration = Duration::from_secs(60);
 const TOPIC: &str = "first";
 
 pub fn measure(database: Database, postgres: Option<&Postgres>, workbench: &Workbench) -> Result<Vec<Line>> {
-    let mut basic = Histogram::default();
+    let (mut basic, mut dedicated) = (Histogram::default(), Histogram::default());
     for round in 1..=workbench.pick(6, 1) {
-        progress(database, &format!("{CLUSTERS_PER_INSTALLATION} Basic clusters in new installation {round}"));
+        progress(database, &format!("clusters in new installation {round}"));
         let installation = Installation::start(postgres, &format!("clusters_{round}"), workbench)?;
         let mut rest = installation.rest()?;
         let account = installation.create_account(&mut rest)?;
         let crn = format!("{}/environment={}", installation.organization_crn, installation.environment());
         installation.bind(&mut rest, &account, "EnvironmentAdmin", &crn)?;
-        for index in 1..=CLUSTERS_PER_INSTALLATION {
+        for index in 1..=BASIC_PER_INSTALLATION {
             let took = one(&installation, &mut rest, &account, json!({"kind": "Basic"}));
             basic.record(took.with_context(|| format!("Basic cluster {index}"))?);
         }
+        for index in 1..=DEDICATED_PER_INSTALLATION {
+            let took = one(&installation, &mut rest, &account, json!({"kind": "Dedicated", "cku": 1}));
+            dedicated.record(took.with_context(|| format!("Dedicated cluster {index}"))?);
+        }
     }
-    Ok(vec![Line::times("Basic cluster: POST to the first acknowledged record", &basic, Goal::P99Below(1000.0))])
+    Ok(vec![
+        Line::times("Basic cluster: POST to the first acknowledged record", &basic, Goal::P99Below(1000.0)),
+        Line::times("Dedicated cluster: POST to the first acknowledged record", &dedicated, Goal::P99Below(5000.0)),
+    ])
 }
 
 /// Makes a cluster, a key, a topic and a record, deletes the cluster; the microseconds until the record was acknowledged.

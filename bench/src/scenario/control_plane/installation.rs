@@ -53,6 +53,10 @@ impl Installation {
         &self.access.cluster_id
     }
 
+    pub fn cluster_crn(&self, cluster: &str) -> String {
+        format!("{}/environment={}/cloud-cluster={cluster}", self.organization_crn, self.environment())
+    }
+
     /// A connection with the first Cloud key.
     pub fn rest(&self) -> Result<Rest> {
         Rest::connect(&self.access.url, &self.access.cloud_api_key, &self.access.cloud_api_secret)
@@ -65,6 +69,12 @@ impl Installation {
     pub fn kafka(&self, key: &Key) -> Endpoint {
         let credentials = Credentials { key: key.id.clone(), secret: key.secret.clone() };
         Endpoint { address: self.server.access().bootstrap_servers.clone(), credentials: Some(credentials) }
+    }
+
+    /// The key that `up` printed, for the first cluster.
+    pub fn first_kafka(&self) -> Endpoint {
+        let access = self.server.access();
+        self.kafka(&Key { id: access.api_key.clone(), secret: access.api_secret.clone() })
     }
 
     /// A name that nothing has yet.

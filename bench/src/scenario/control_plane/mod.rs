@@ -5,6 +5,7 @@ mod clusters;
 pub(super) mod installation;
 mod keys;
 mod rates;
+mod role_bindings;
 
 use anyhow::{Context as _, Result};
 use millstream_e2e::postgres::{Durability, Postgres};
@@ -17,7 +18,9 @@ use crate::workbench::Workbench;
 use installation::Installation;
 
 /// A new organization may make twenty clusters a day, one of which it starts with.
-const CLUSTERS_PER_INSTALLATION: usize = 18;
+const BASIC_PER_INSTALLATION: usize = 15;
+/// Each is a broker of its own.
+const DEDICATED_PER_INSTALLATION: usize = 3;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Database {
@@ -113,6 +116,7 @@ fn measure(database: Database, workbench: &Workbench) -> Result<Vec<Line>> {
     let installation = Installation::start(server.as_ref(), "rates", workbench)?;
     lines.extend(costs("before any load", &installation, server.as_ref())?);
     lines.extend(keys::measure(database, &installation, workbench)?);
+    lines.extend(role_bindings::measure(database, &installation, workbench)?);
     lines.extend(rates::measure(database, &installation, server.as_ref(), workbench)?);
     lines.extend(costs("after all loads", &installation, server.as_ref())?);
     Ok(lines)
