@@ -4,6 +4,7 @@
 
 mod places;
 mod repeats;
+mod roleless;
 
 use std::collections::BTreeMap;
 
