@@ -86,12 +86,13 @@ impl Subject {
 
     fn start_millstream(workbench: &Workbench) -> Result<Self> {
         let millstream = Millstream::start_binary(&workbench.binary, &workbench.context.log)?;
+        millstream.make_standard()?;
         let access = millstream.access();
         let credentials = Credentials { key: access.api_key.clone(), secret: access.api_secret.clone() };
         let endpoint = Endpoint { address: access.bootstrap_servers.clone(), credentials: Some(credentials) };
         let client_properties = workbench.logs.join("millstream.client.properties");
         access.write_java_properties(&client_properties)?;
-        let settings = "Everything at its default; no configuration file.".to_owned();
+        let settings = "A Standard cluster; everything else at its default, no configuration file.".to_owned();
         Ok(Self { system: System::Millstream, server: Box::new(millstream), endpoint, client_properties, settings })
     }
 

@@ -33,7 +33,11 @@ impl Context {
     /// A new server, empty, on free ports. Lives as long as the value.
     pub fn start_server(&self) -> Result<Box<dyn Server>> {
         match self.against {
-            Against::Millstream => Ok(Box::new(Millstream::start_new(self)?)),
+            Against::Millstream => {
+                let server = Millstream::start_new(self)?;
+                server.make_standard()?;
+                Ok(Box::new(server))
+            }
             Against::ApacheKafka => Ok(Box::new(ApacheKafka::start_new(self)?)),
         }
     }
