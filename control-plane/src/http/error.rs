@@ -97,6 +97,12 @@ impl ApiError {
         Self::new(StatusCode::CONFLICT, "invalid_state", "Conflict", detail)
     }
 
+    /// 412: the object is not in a version that the caller named.
+    pub fn precondition_failed() -> Self {
+        let detail = "the resource was changed meanwhile: read it again and decide with its present ETag";
+        Self::new(StatusCode::PRECONDITION_FAILED, "precondition_failed", "Precondition Failed", detail)
+    }
+
     /// 422: each field is fine, but the whole is not offered or not possible.
     pub fn unprocessable(detail: impl Into<String>) -> Self {
         Self::new(StatusCode::UNPROCESSABLE_ENTITY, "invalid_configuration", "Unprocessable Entity", detail)

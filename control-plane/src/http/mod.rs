@@ -15,6 +15,7 @@ pub mod clusters;
 pub mod credentials;
 pub mod delivery;
 pub mod detach;
+pub mod entity_tag;
 pub mod environments;
 pub mod error;
 pub mod health;

@@ -11,8 +11,9 @@ use utoipa_axum::routes;
 use super::error::ApiError;
 use super::operations::Operations;
 use super::{
-    api_keys, applied_quotas, audit, client_quotas, clusters, delivery, detach, environments, health, kafka, openapi,
-    organizations, quota_scopes, rate_limit, request_id, role_bindings, service_accounts, sessions, users,
+    api_keys, applied_quotas, audit, client_quotas, clusters, delivery, detach, entity_tag, environments, health,
+    kafka, openapi, organizations, quota_scopes, rate_limit, request_id, role_bindings, service_accounts, sessions,
+    users,
 };
 use crate::app::App;
 
@@ -71,6 +72,7 @@ pub fn router(app: &Arc<App>) -> axum::Router {
         .fallback(|| async { ApiError::unknown_path() })
         .method_not_allowed_fallback(|| async { ApiError::unknown_method() })
         .layer(CatchPanicLayer::custom(|_| axum::response::IntoResponse::into_response(ApiError::internal())))
+        .layer(from_fn(entity_tag::layer))
         .layer(from_fn_with_state(Arc::clone(app), audit::layer::layer))
         .layer(from_fn_with_state(Arc::clone(app), detach::layer))
         .layer(from_fn_with_state(Arc::clone(app), delivery::layer))

@@ -169,7 +169,26 @@ pub async fn insert_into_organization(
 
 /// Reads a key.
 pub async fn get(transaction: &mut Transaction, scope: &OrgScope, id: &ApiKeyId) -> Result<Option<ApiKey>, StoreError> {
-    let sql = format!("{SELECT} WHERE organization_id = $1 AND id = $2");
+    get_with(transaction, scope, id, "").await
+}
+
+/// One key, which nobody changes until the transaction ends.
+pub async fn get_and_lock(
+    transaction: &mut Transaction,
+    scope: &OrgScope,
+    id: &ApiKeyId,
+) -> Result<Option<ApiKey>, StoreError> {
+    let lock_rows = transaction.lock_rows();
+    get_with(transaction, scope, id, lock_rows).await
+}
+
+async fn get_with(
+    transaction: &mut Transaction,
+    scope: &OrgScope,
+    id: &ApiKeyId,
+    locking: &'static str,
+) -> Result<Option<ApiKey>, StoreError> {
+    let sql = format!("{SELECT} WHERE organization_id = $1 AND id = $2{locking}");
     let row = on!(transaction, connection => {
         sqlx::query_as(AssertSqlSafe(sql))
             .bind(scope.organization_id().to_string()).bind(id.as_str()).fetch_optional(connection).await

@@ -13,6 +13,7 @@ mod clusters;
 mod config_stream;
 mod config_stream_random;
 mod dedicated_clusters;
+mod entity_tags;
 mod environments;
 mod failures;
 mod fleet;

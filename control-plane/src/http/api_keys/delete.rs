@@ -6,11 +6,12 @@ use axum::extract::State;
 use axum::http::StatusCode;
 use millstream_api::ids::ApiKeyId;
 
-use super::authorize;
+use super::{authorize, render};
 use crate::app::{Announced, App};
 use crate::domain::authorization::Action;
 use crate::fleet::wait;
 use crate::http::caller::Caller;
+use crate::http::entity_tag::Condition;
 use crate::http::error::ApiError;
 use crate::http::path::PathId;
 use crate::store::{api_keys, config_log, quotas, shard};
@@ -23,10 +24,12 @@ pub async fn handle(
     State(app): State<Arc<App>>,
     caller: Caller,
     PathId(id): PathId<ApiKeyId>,
+    condition: Condition,
 ) -> Result<StatusCode, ApiError> {
     let mut transaction = app.database.write().await?;
-    let row = api_keys::get(&mut transaction, &caller.scope, &id).await?.ok_or_else(ApiError::not_found)?;
+    let row = api_keys::get_and_lock(&mut transaction, &caller.scope, &id).await?.ok_or_else(ApiError::not_found)?;
     authorize(&caller, Action::ManageApiKey, &row)?;
+    condition.check(&render(&app, caller.scope.organization_id(), &row, None))?;
     let deleted = api_keys::delete(&mut transaction, &caller.scope, &id).await?;
     if !deleted {
         return Err(ApiError::not_found());

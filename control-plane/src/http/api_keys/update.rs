@@ -12,6 +12,7 @@ use crate::app::App;
 use crate::domain::authorization::Action;
 use crate::http::body::JsonBody;
 use crate::http::caller::Caller;
+use crate::http::entity_tag::Condition;
 use crate::http::error::ApiError;
 use crate::http::path::PathId;
 use crate::store::api_keys;
@@ -24,12 +25,14 @@ pub async fn handle(
     State(app): State<Arc<App>>,
     caller: Caller,
     PathId(id): PathId<ApiKeyId>,
+    condition: Condition,
     body: JsonBody<UpdateApiKey>,
 ) -> Result<Json<ApiKey>, ApiError> {
     let mut transaction = app.database.write().await?;
-    let row = api_keys::get(&mut transaction, &caller.scope, &id).await?;
+    let row = api_keys::get_and_lock(&mut transaction, &caller.scope, &id).await?;
     let mut row = row.ok_or_else(ApiError::not_found)?;
     authorize(&caller, Action::ManageApiKey, &row)?;
+    condition.check(&render(&app, caller.scope.organization_id(), &row, None))?;
     row.display_name = body.value.spec.display_name.unwrap_or(row.display_name);
     row.description = body.value.spec.description.unwrap_or(row.description);
     check_texts(&row.display_name, &row.description)?;

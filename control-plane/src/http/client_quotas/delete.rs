@@ -6,11 +6,13 @@ use axum::extract::State;
 use axum::http::StatusCode;
 use millstream_api::ids::ClientQuotaId;
 
+use super::render;
 use crate::app::{Announced, App};
 use crate::domain::authorization::{Action, Target};
 use crate::domain::quota::{self, Share};
 use crate::fleet::wait;
 use crate::http::caller::Caller;
+use crate::http::entity_tag::Condition;
 use crate::http::error::ApiError;
 use crate::http::path::PathId;
 use crate::store::{client_quotas, config_log, logical_clusters, quotas, shard};
@@ -23,6 +25,7 @@ pub async fn handle(
     State(app): State<Arc<App>>,
     caller: Caller,
     PathId(id): PathId<ClientQuotaId>,
+    condition: Condition,
 ) -> Result<StatusCode, ApiError> {
     let mut transaction = app.database.write().await?;
     let row = client_quotas::get(&mut transaction, &caller.scope, &id).await?.ok_or_else(ApiError::not_found)?;
@@ -30,6 +33,9 @@ pub async fn handle(
     caller.authorize(Action::ManageClientQuota, of_cluster)?;
     let cluster = logical_clusters::get_and_lock(&mut transaction, &caller.scope, &row.cluster_id).await?;
     let cluster = cluster.ok_or_else(ApiError::not_found)?;
+    // Again under the lock: another change may have come first.
+    let row = client_quotas::get(&mut transaction, &caller.scope, &id).await?.ok_or_else(ApiError::not_found)?;
+    condition.check(&render(&app, caller.scope.organization_id(), &row))?;
     if !client_quotas::delete(&mut transaction, &caller.scope, &id).await? {
         return Err(ApiError::not_found());
     }

@@ -15,6 +15,7 @@ use crate::domain::cluster::check_unchanged;
 use crate::fleet::wait;
 use crate::http::body::JsonBody;
 use crate::http::caller::Caller;
+use crate::http::entity_tag::Condition;
 use crate::http::error::ApiError;
 use crate::http::path::PathId;
 use crate::store::{client_quotas, config_log, logical_clusters, shard};
@@ -27,6 +28,7 @@ pub async fn handle(
     State(app): State<Arc<App>>,
     caller: Caller,
     PathId(id): PathId<ClientQuotaId>,
+    condition: Condition,
     body: JsonBody<UpdateClientQuota>,
 ) -> Result<Json<ClientQuota>, ApiError> {
     let spec = body.value.spec;
@@ -38,6 +40,7 @@ pub async fn handle(
     let cluster = cluster.ok_or_else(ApiError::not_found)?;
     // Again under the lock: another change may have come first.
     let mut row = client_quotas::get(&mut transaction, &caller.scope, &id).await?.ok_or_else(ApiError::not_found)?;
+    condition.check(&render(&app, caller.scope.organization_id(), &row))?;
     let id_of = |reference: Option<ReferenceInput>| reference.map(|reference| reference.id);
     check_unchanged("spec.cluster.id", &row.cluster_id.to_string(), id_of(spec.cluster).as_ref())?;
     check_unchanged("spec.environment.id", &row.environment_id.to_string(), id_of(spec.environment).as_ref())?;

@@ -6,12 +6,13 @@ use axum::extract::State;
 use axum::http::StatusCode;
 use millstream_api::ids::{EnvironmentId, LogicalClusterId};
 
-use super::shape_of;
+use super::{render, shape_of};
 use crate::app::App;
 use crate::domain::authorization::{Action, Target};
 use crate::domain::placement::Room;
 use crate::fleet::wait;
 use crate::http::caller::Caller;
+use crate::http::entity_tag::Condition;
 use crate::http::error::ApiError;
 use crate::http::parameters::Parameters;
 use crate::http::path::PathId;
@@ -31,6 +32,7 @@ pub async fn handle(
     State(app): State<Arc<App>>,
     caller: Caller,
     PathId(id): PathId<LogicalClusterId>,
+    condition: Condition,
     parameters: Parameters,
 ) -> Result<StatusCode, ApiError> {
     let environment: EnvironmentId = parameters.required_id("environment")?;
@@ -39,6 +41,7 @@ pub async fn handle(
     let row = logical_clusters::get_and_lock(&mut transaction, &caller.scope, &id).await?;
     let row = row.filter(|row| row.environment_id == environment).ok_or_else(ApiError::not_found)?;
     caller.authorize(Action::DeleteCluster, Target::Cluster(&row.environment_id, &row.id))?;
+    condition.check(&render(&app, caller.scope.organization_id(), &row)?)?;
     if row.deletion_protection {
         let detail = "the cluster is protected from deletion: set spec.deletion_protection to false first";
         return Err(ApiError::conflict(detail));

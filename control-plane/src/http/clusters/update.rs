@@ -18,6 +18,7 @@ use crate::domain::placement::Room;
 use crate::fleet::wait;
 use crate::http::body::JsonBody;
 use crate::http::caller::Caller;
+use crate::http::entity_tag::Condition;
 use crate::http::error::ApiError;
 use crate::http::parameters::Parameters;
 use crate::http::path::PathId;
@@ -34,6 +35,7 @@ pub async fn handle(
     State(app): State<Arc<App>>,
     caller: Caller,
     PathId(id): PathId<LogicalClusterId>,
+    condition: Condition,
     parameters: Parameters,
     body: JsonBody<UpdateCluster>,
 ) -> Result<Json<Cluster>, ApiError> {
@@ -43,6 +45,7 @@ pub async fn handle(
     let row = logical_clusters::get_and_lock(&mut transaction, &caller.scope, &id).await?;
     let mut row = row.filter(|row| row.environment_id == environment).ok_or_else(ApiError::not_found)?;
     caller.authorize(Action::ChangeCluster, Target::Cluster(&row.environment_id, &row.id))?;
+    condition.check(&render(&app, caller.scope.organization_id(), &row)?)?;
     let present = render(&app, caller.scope.organization_id(), &row)?.spec;
     check_unchanged("spec.cloud", &present.cloud, spec.cloud.as_ref())?;
     check_unchanged("spec.region", &present.region, spec.region.as_ref())?;

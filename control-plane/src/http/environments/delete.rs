@@ -6,11 +6,13 @@ use axum::extract::State;
 use axum::http::StatusCode;
 use millstream_api::ids::EnvironmentId;
 
+use super::render;
 use crate::app::App;
 use crate::domain::authorization::{Action, Target};
 use crate::domain::quota::{self, Share};
 use crate::fleet::wait;
 use crate::http::caller::Caller;
+use crate::http::entity_tag::Condition;
 use crate::http::error::ApiError;
 use crate::http::path::PathId;
 use crate::store::config_log::{self, Changes};
@@ -25,11 +27,14 @@ pub async fn handle(
     State(app): State<Arc<App>>,
     caller: Caller,
     PathId(id): PathId<EnvironmentId>,
+    condition: Condition,
 ) -> Result<StatusCode, ApiError> {
     let mut transaction = app.database.write().await?;
     organizations::lock(&mut transaction, caller.scope.organization_id()).await?;
-    environments::get_and_lock(&mut transaction, &caller.scope, &id).await?.ok_or_else(ApiError::not_found)?;
+    let row =
+        environments::get_and_lock(&mut transaction, &caller.scope, &id).await?.ok_or_else(ApiError::not_found)?;
     caller.authorize(Action::DeleteEnvironment, Target::Environment(&id))?;
+    condition.check(&render(&app, caller.scope.organization_id(), &row))?;
     let clusters = logical_clusters::count_in_environment(&mut transaction, &caller.scope, &id).await?;
     if clusters > 0 {
         return Err(ApiError::conflict(format!("the environment has {clusters} clusters: delete them first")));

@@ -12,6 +12,7 @@ use crate::app::App;
 use crate::domain::authorization::{Action, Target};
 use crate::http::body::JsonBody;
 use crate::http::caller::Caller;
+use crate::http::entity_tag::Condition;
 use crate::http::error::ApiError;
 use crate::http::path::PathId;
 use crate::store::environments;
@@ -24,12 +25,14 @@ pub async fn handle(
     State(app): State<Arc<App>>,
     caller: Caller,
     PathId(id): PathId<EnvironmentId>,
+    condition: Condition,
     body: JsonBody<UpdateEnvironment>,
 ) -> Result<Json<Environment>, ApiError> {
     let mut transaction = app.database.write().await?;
     let mut row =
         environments::get_and_lock(&mut transaction, &caller.scope, &id).await?.ok_or_else(ApiError::not_found)?;
     caller.authorize(Action::ChangeEnvironment, Target::Environment(&id))?;
+    condition.check(&render(&app, caller.scope.organization_id(), &row))?;
     if let Some(display_name) = body.value.display_name {
         check_name(&display_name)?;
         let now = app.clock.now();

@@ -12,6 +12,7 @@ use crate::app::App;
 use crate::domain::authorization::Action;
 use crate::fleet::wait;
 use crate::http::caller::Caller;
+use crate::http::entity_tag::Condition;
 use crate::http::error::ApiError;
 use crate::http::path::PathId;
 use crate::store::config_log::{self, Changes};
@@ -25,12 +26,14 @@ pub async fn handle(
     State(app): State<Arc<App>>,
     caller: Caller,
     PathId(id): PathId<RoleBindingId>,
+    condition: Condition,
 ) -> Result<Json<RoleBinding>, ApiError> {
     let organization = caller.scope.organization_id();
     let mut transaction = app.database.write().await?;
     organizations::lock(&mut transaction, organization).await?;
     let row = role_bindings::get(&mut transaction, &caller.scope, &id).await?.ok_or_else(ApiError::not_found)?;
     authorize(&caller, Action::ManageRoleBinding, &row)?;
+    condition.check(&render(&app, &row))?;
     let freed = role_bindings::delete(&mut transaction, &caller.scope, &id).await?;
     keep_an_administrator(&mut transaction, &caller.scope).await?;
     quotas::give_back(&mut transaction, &caller.scope, freed).await?;

@@ -6,11 +6,13 @@ use axum::extract::State;
 use axum::http::StatusCode;
 use millstream_api::ids::{Principal, ServiceAccountId};
 
+use super::render;
 use crate::app::App;
 use crate::domain::authorization::{Action, Target};
 use crate::domain::quota::{self, Share};
 use crate::fleet::wait;
 use crate::http::caller::Caller;
+use crate::http::entity_tag::Condition;
 use crate::http::error::ApiError;
 use crate::http::path::PathId;
 use crate::http::role_bindings::keep_an_administrator;
@@ -26,12 +28,14 @@ pub async fn handle(
     State(app): State<Arc<App>>,
     caller: Caller,
     PathId(id): PathId<ServiceAccountId>,
+    condition: Condition,
 ) -> Result<StatusCode, ApiError> {
     let mut transaction = app.database.write().await?;
     organizations::lock(&mut transaction, caller.scope.organization_id()).await?;
     let account = service_accounts::get_and_lock(&mut transaction, &caller.scope, &id).await?;
-    account.ok_or_else(ApiError::not_found)?;
+    let account = account.ok_or_else(ApiError::not_found)?;
     caller.authorize(Action::DeleteServiceAccount, Target::ServiceAccount(&id))?;
+    condition.check(&render(&app, caller.scope.organization_id(), &account))?;
     let owner = Principal::ServiceAccount(id.clone());
     let keys = api_keys::delete_of_owner(&mut transaction, &caller.scope, &owner).await?;
     let bindings = role_bindings::delete_with(&mut transaction, &caller.scope, Gone::ServiceAccount(&id)).await?;

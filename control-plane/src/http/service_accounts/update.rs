@@ -12,6 +12,7 @@ use crate::app::App;
 use crate::domain::authorization::{Action, Target};
 use crate::http::body::JsonBody;
 use crate::http::caller::Caller;
+use crate::http::entity_tag::Condition;
 use crate::http::error::ApiError;
 use crate::http::path::PathId;
 use crate::store::service_accounts;
@@ -24,12 +25,14 @@ pub async fn handle(
     State(app): State<Arc<App>>,
     caller: Caller,
     PathId(id): PathId<ServiceAccountId>,
+    condition: Condition,
     body: JsonBody<UpdateServiceAccount>,
 ) -> Result<Json<ServiceAccount>, ApiError> {
     let mut transaction = app.database.write().await?;
     let row = service_accounts::get_and_lock(&mut transaction, &caller.scope, &id).await?;
     let mut row = row.ok_or_else(ApiError::not_found)?;
     caller.authorize(Action::ChangeServiceAccount, Target::ServiceAccount(&id))?;
+    condition.check(&render(&app, caller.scope.organization_id(), &row))?;
     row.display_name = body.value.display_name.unwrap_or(row.display_name);
     row.description = body.value.description.unwrap_or(row.description);
     check_texts(&row.display_name, &row.description)?;
