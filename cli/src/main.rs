@@ -51,6 +51,7 @@ fn run(command_line: CommandLine) -> Result<(), Failure> {
     let runtime = runtime()?;
     match command {
         Command::Version => commands::version::run(&output),
+        Command::Admin { noun } => runtime.block_on(commands::admin::run(noun, &data_dir?, &output)),
         Command::Up(args) => up::run(&runtime, args, &data_dir?, output),
         Command::ControlPlane(args) => control_plane::run(&runtime, args, output),
         Command::Environment(group) => {

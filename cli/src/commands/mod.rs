@@ -3,6 +3,7 @@
 //! Each turns flags into requests of the public REST API (or the Kafka protocol) and prints the answer. None decides
 //! anything that the service should decide.
 
+pub mod admin;
 pub mod api_key;
 pub mod client_config;
 pub mod cluster;

@@ -87,7 +87,7 @@ async fn find_cluster(
         (KeyScope::Cloud, Some(named)) => named.parse().map_err(|_| KafkaError::UnknownCluster)?,
         (KeyScope::Cloud, None) => return Err(KafkaError::UnknownCluster),
     };
-    let mut transaction = app.database.read().await?;
+    let mut transaction = app.database.read_for(&caller.scope).await?;
     let row = logical_clusters::get(&mut transaction, &caller.scope, &wanted).await?;
     let row = row.ok_or(KafkaError::UnknownCluster)?;
     let is_own = matches!(caller.key_scope, KeyScope::Kafka(_));

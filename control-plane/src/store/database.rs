@@ -9,12 +9,15 @@ use std::path::{Path, PathBuf};
 use std::str::FromStr;
 use std::time::Duration;
 
+use millstream_api::ids::OrganizationId;
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
-use sqlx::{PgPool, Postgres, Sqlite, SqlitePool};
+use sqlx::{AssertSqlSafe, PgPool, Postgres, Sqlite, SqlitePool};
+use tracing::warn;
 
 use super::error::StoreError;
 use super::migrations;
+use crate::authentication::OrgScope;
 
 /// Readers of a SQLite file beside its one writer.
 const SQLITE_READERS: u32 = 4;
@@ -151,20 +154,45 @@ impl Database {
         Ok(database)
     }
 
-    /// Begins a transaction that writes.
+    /// Begins a transaction that writes and sees one organization only.
+    pub async fn write_for(&self, scope: &OrgScope) -> Result<Transaction, StoreError> {
+        self.begin_write(&Sight::of(scope)).await
+    }
+
+    /// Begins a transaction that only reads, and sees one organization only: all its statements see the same state of
+    /// the database.
+    pub async fn read_for(&self, scope: &OrgScope) -> Result<Transaction, StoreError> {
+        self.begin_read(&Sight::of(scope)).await
+    }
+
+    /// Begins a transaction that writes and sees every organization: for background tasks, and before the caller is
+    /// known. Never for a request of a caller.
     pub async fn write(&self) -> Result<Transaction, StoreError> {
+        self.begin_write(&Sight::Fleet).await
+    }
+
+    /// Begins a transaction that only reads, and sees every organization: for background tasks, and before the caller
+    /// is known. All its statements see the same state of the database.
+    pub async fn read(&self) -> Result<Transaction, StoreError> {
+        self.begin_read(&Sight::Fleet).await
+    }
+
+    async fn begin_write(&self, sight: &Sight) -> Result<Transaction, StoreError> {
         Ok(match self {
             Self::Sqlite { writer, .. } => Transaction::Sqlite(writer.begin_with("BEGIN IMMEDIATE").await?),
-            Self::Postgres(pool) => Transaction::Postgres(pool.begin().await?),
+            Self::Postgres(pool) => {
+                let begin = format!("BEGIN; {}", sight.statement());
+                Transaction::Postgres(pool.begin_with(AssertSqlSafe(begin)).await?)
+            }
         })
     }
 
-    /// Begins a transaction that only reads: all its statements see the same state of the database.
-    pub async fn read(&self) -> Result<Transaction, StoreError> {
+    async fn begin_read(&self, sight: &Sight) -> Result<Transaction, StoreError> {
         Ok(match self {
             Self::Sqlite { readers, .. } => Transaction::Sqlite(readers.begin_with("BEGIN DEFERRED").await?),
             Self::Postgres(pool) => {
-                Transaction::Postgres(pool.begin_with("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY").await?)
+                let begin = format!("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; {}", sight.statement());
+                Transaction::Postgres(pool.begin_with(AssertSqlSafe(begin)).await?)
             }
         })
     }
@@ -193,7 +221,47 @@ impl Database {
     }
 }
 
+/// What row-level security lets a transaction see.
+enum Sight {
+    /// Every organization.
+    Fleet,
+    /// One organization.
+    Organization(OrganizationId),
+}
+
+impl Sight {
+    fn of(scope: &OrgScope) -> Self {
+        Self::Organization(scope.organization_id())
+    }
+
+    /// Sent together with BEGIN, so that it costs no round trip. Ends with the transaction.
+    fn statement(&self) -> String {
+        // An organization's id prints as a UUID: hexadecimal digits and hyphens.
+        match self {
+            Self::Fleet => "SET LOCAL millstream.organization_id = '*'".to_owned(),
+            Self::Organization(id) => format!("SET LOCAL millstream.organization_id = '{id}'"),
+        }
+    }
+}
+
 impl Transaction {
+    /// Lets this transaction see every organization from now on, to count what others have on a physical cluster.
+    pub async fn see_fleet(&mut self) -> Result<(), StoreError> {
+        self.see(&Sight::Fleet).await
+    }
+
+    /// Lets this transaction see one organization only from now on.
+    pub async fn see_only(&mut self, scope: &OrgScope) -> Result<(), StoreError> {
+        self.see(&Sight::of(scope)).await
+    }
+
+    async fn see(&mut self, sight: &Sight) -> Result<(), StoreError> {
+        if let Self::Postgres(inner) = self {
+            sqlx::query(AssertSqlSafe(sight.statement())).execute(&mut **inner).await?;
+        }
+        Ok(())
+    }
+
     /// Makes the changes durable and visible.
     pub async fn commit(self) -> Result<(), StoreError> {
         match self {
@@ -266,7 +334,21 @@ async fn open_postgres(url: &str) -> Result<Database, OpenDatabaseError> {
         .acquire_timeout(ACQUIRE_TIMEOUT)
         .connect_with(options)
         .await?;
+    warn_of_passing_walls(&pool).await?;
     Ok(Database::Postgres(pool))
+}
+
+/// Row-level security does not hold for every account.
+async fn warn_of_passing_walls(pool: &PgPool) -> Result<(), OpenDatabaseError> {
+    let sql = "SELECT rolsuper OR rolbypassrls FROM pg_roles WHERE rolname = current_user";
+    let passes: Option<bool> = sqlx::query_scalar(sql).fetch_optional(pool).await?;
+    if passes == Some(true) {
+        warn!(
+            "the database account is a superuser or may bypass row-level security, which then is no second wall \
+             between organizations: use an account that owns the database and is neither"
+        );
+    }
+    Ok(())
 }
 
 /// Runs one statement on whichever engine the transaction is on. The body is written once and compiled twice.

@@ -37,6 +37,8 @@ const MIGRATIONS: &[Migration] = &[
     both(include_str!("../../migrations/0009_recent_posts.sql")),
     both(include_str!("../../migrations/0010_reservations.sql")),
     both(include_str!("../../migrations/0011_users.sql")),
+    // SQLite has one process, one connection that writes, and no such walls.
+    Migration { sqlite: "", postgres: include_str!("../../migrations/0012_row_security.postgres.sql") },
 ];
 
 /// Number of the advisory lock that keeps replicas from migrating at the same time.

@@ -30,6 +30,7 @@ mod rate_limits;
 mod replicas;
 mod reservations;
 mod role_bindings;
+mod row_security;
 mod service_accounts;
 mod service_quotas;
 mod sessions;

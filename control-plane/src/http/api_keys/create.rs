@@ -40,7 +40,7 @@ pub async fn handle(
     let owner = parse_owner(&spec.owner)?;
     let cluster_id = parse_resource(spec.resource.as_ref())?;
 
-    let mut transaction = app.database.write().await?;
+    let mut transaction = app.database.write_for(&caller.scope).await?;
     if let Some(id) = idempotency.find(&mut transaction, &caller, &body.bytes).await? {
         let id = id.parse().map_err(|_| ApiError::internal())?;
         let row = api_keys::get(&mut transaction, &caller.scope, &id).await?.ok_or_else(idempotency::gone)?;

@@ -26,7 +26,7 @@ pub async fn handle(
     PathId(id): PathId<ApiKeyId>,
     condition: Condition,
 ) -> Result<StatusCode, ApiError> {
-    let mut transaction = app.database.write().await?;
+    let mut transaction = app.database.write_for(&caller.scope).await?;
     let row = api_keys::get_and_lock(&mut transaction, &caller.scope, &id).await?.ok_or_else(ApiError::not_found)?;
     authorize(&caller, Action::ManageApiKey, &row)?;
     condition.check(&render(&app, caller.scope.organization_id(), &row, None))?;

@@ -24,7 +24,7 @@ pub async fn handle(
     caller: Caller,
     PathId(id): PathId<ApiKeyId>,
 ) -> Result<Json<ApiKey>, ApiError> {
-    let mut transaction = app.database.read().await?;
+    let mut transaction = app.database.read_for(&caller.scope).await?;
     let row = api_keys::get(&mut transaction, &caller.scope, &id).await?.ok_or_else(ApiError::not_found)?;
     authorize(&caller, Action::ViewApiKey, &row)?;
     Ok(Json(render(&app, caller.scope.organization_id(), &row, None)))

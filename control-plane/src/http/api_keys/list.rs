@@ -34,7 +34,7 @@ pub async fn handle(
     let request = parameters.page()?;
     let filter = parse_filter(&parameters)?;
     let visible = caller.grants.visible_api_keys();
-    let mut transaction = app.database.read().await?;
+    let mut transaction = app.database.read_for(&caller.scope).await?;
     let listing = api_keys::list(&mut transaction, &caller.scope, &visible, &filter, &request).await?;
     let organization = caller.scope.organization_id();
     Ok(Json(lists::page(

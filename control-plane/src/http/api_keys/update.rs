@@ -28,7 +28,7 @@ pub async fn handle(
     condition: Condition,
     body: JsonBody<UpdateApiKey>,
 ) -> Result<Json<ApiKey>, ApiError> {
-    let mut transaction = app.database.write().await?;
+    let mut transaction = app.database.write_for(&caller.scope).await?;
     let row = api_keys::get_and_lock(&mut transaction, &caller.scope, &id).await?;
     let mut row = row.ok_or_else(ApiError::not_found)?;
     authorize(&caller, Action::ManageApiKey, &row)?;

@@ -41,7 +41,7 @@ pub async fn handle(
         return Err(ApiError::bad_parameter(name, detail));
     }
     caller.authorize(Action::ViewQuotas, Target::Organization)?;
-    let mut transaction = app.database.read().await?;
+    let mut transaction = app.database.read_for(&caller.scope).await?;
     let objects = objects(&mut transaction, &caller.scope, definition.scope, &parameters).await?;
     let counters = quotas::counters(&mut transaction, &caller.scope).await?;
     drop(transaction);

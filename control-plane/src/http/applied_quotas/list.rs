@@ -46,7 +46,7 @@ pub async fn handle(
     let definitions: Vec<_> =
         definitions.filter(|definition| code.is_none_or(|code| code == definition.code)).collect();
     caller.authorize(Action::ViewQuotas, Target::Organization)?;
-    let mut transaction = app.database.read().await?;
+    let mut transaction = app.database.read_for(&caller.scope).await?;
     let objects = objects(&mut transaction, &caller.scope, scope, &parameters).await?;
     let counters = quotas::counters(&mut transaction, &caller.scope).await?;
     drop(transaction);

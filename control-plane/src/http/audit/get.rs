@@ -25,7 +25,7 @@ pub async fn handle(
     PathId(id): PathId<Uuid>,
 ) -> Result<Json<AuditEvent>, ApiError> {
     caller.authorize(Action::ViewAuditLog, Target::Organization)?;
-    let mut transaction = app.database.read().await?;
+    let mut transaction = app.database.read_for(&caller.scope).await?;
     let row = audit_events::get(&mut transaction, &caller.scope, &id.to_string()).await?;
     let row = row.ok_or_else(ApiError::not_found)?;
     Ok(Json(render(&app, caller.scope.organization_id(), &row)))

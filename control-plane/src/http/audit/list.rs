@@ -40,7 +40,7 @@ pub async fn handle(
     let request = parameters.page()?;
     let filter = parse_filter(&parameters)?;
     caller.authorize(Action::ViewAuditLog, Target::Organization)?;
-    let mut transaction = app.database.read().await?;
+    let mut transaction = app.database.read_for(&caller.scope).await?;
     let listing = audit_events::list(&mut transaction, &caller.scope, &filter, &request).await?;
     let organization = caller.scope.organization_id();
     let mut page = lists::page(

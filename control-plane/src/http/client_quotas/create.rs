@@ -45,7 +45,7 @@ pub async fn handle(
     let of_cluster = Target::Cluster(&environment_id, &cluster_id);
     caller.authorize(Action::ManageClientQuota, of_cluster).map_err(|error| error.at("/spec/cluster/id"))?;
 
-    let mut transaction = app.database.write().await?;
+    let mut transaction = app.database.write_for(&caller.scope).await?;
     if let Some(id) = idempotency.find(&mut transaction, &caller, &body.bytes).await? {
         let id = id.parse().map_err(|_| ApiError::internal())?;
         let row = client_quotas::get(&mut transaction, &caller.scope, &id).await?.ok_or_else(idempotency::gone)?;

@@ -27,7 +27,7 @@ pub async fn handle(
     PathId(id): PathId<ClientQuotaId>,
     condition: Condition,
 ) -> Result<StatusCode, ApiError> {
-    let mut transaction = app.database.write().await?;
+    let mut transaction = app.database.write_for(&caller.scope).await?;
     let row = client_quotas::get(&mut transaction, &caller.scope, &id).await?.ok_or_else(ApiError::not_found)?;
     let of_cluster = Target::Cluster(&row.environment_id, &row.cluster_id);
     caller.authorize(Action::ManageClientQuota, of_cluster)?;

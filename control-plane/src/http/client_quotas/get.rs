@@ -24,7 +24,7 @@ pub async fn handle(
     caller: Caller,
     PathId(id): PathId<ClientQuotaId>,
 ) -> Result<Json<ClientQuota>, ApiError> {
-    let mut transaction = app.database.read().await?;
+    let mut transaction = app.database.read_for(&caller.scope).await?;
     let row = client_quotas::get(&mut transaction, &caller.scope, &id).await?.ok_or_else(ApiError::not_found)?;
     caller.authorize(Action::ViewClientQuota, Target::Cluster(&row.environment_id, &row.cluster_id))?;
     Ok(Json(render(&app, caller.scope.organization_id(), &row)))

@@ -36,7 +36,7 @@ pub async fn handle(
     let request = parameters.page()?;
     let cluster_id: LogicalClusterId = parameters.required_id("spec.cluster")?;
     let environment: EnvironmentId = parameters.required_id("environment")?;
-    let mut transaction = app.database.read().await?;
+    let mut transaction = app.database.read_for(&caller.scope).await?;
     let cluster = logical_clusters::get(&mut transaction, &caller.scope, &cluster_id).await?;
     cluster.filter(|cluster| cluster.environment_id == environment).ok_or_else(ApiError::not_found)?;
     caller.authorize(Action::ViewClientQuota, Target::Cluster(&environment, &cluster_id))?;

@@ -32,7 +32,7 @@ pub async fn handle(
     body: JsonBody<UpdateClientQuota>,
 ) -> Result<Json<ClientQuota>, ApiError> {
     let spec = body.value.spec;
-    let mut transaction = app.database.write().await?;
+    let mut transaction = app.database.write_for(&caller.scope).await?;
     let found = client_quotas::get(&mut transaction, &caller.scope, &id).await?.ok_or_else(ApiError::not_found)?;
     let of_cluster = Target::Cluster(&found.environment_id, &found.cluster_id);
     caller.authorize(Action::ManageClientQuota, of_cluster)?;

@@ -47,7 +47,7 @@ pub async fn handle(
     let organization = caller.scope.organization_id();
 
     let connected = connected_agents::connected(&app).await;
-    let mut transaction = app.database.write().await?;
+    let mut transaction = app.database.write_for(&caller.scope).await?;
     organizations::lock(&mut transaction, organization).await?;
     if let Some(id) = idempotency.find(&mut transaction, &caller, &body.bytes).await? {
         let id = id.parse().map_err(|_| ApiError::internal())?;
@@ -78,7 +78,10 @@ pub async fn handle(
         updated_at: now.0,
     };
     idempotency.remember(&app, &mut transaction, &caller, &body.bytes, row.id.as_str()).await?;
+    // How full a physical cluster is depends on the clusters of others.
+    transaction.see_fleet().await?;
     choose_physical_cluster(&mut transaction, &mut row, &connected, now).await?;
+    transaction.see_only(&caller.scope).await?;
     quotas::take(&mut transaction, &caller.scope, row.shares_of_creation(), now).await?;
     let mut revision = 0;
     if let Some(physical_cluster) = &row.physical_cluster_id {

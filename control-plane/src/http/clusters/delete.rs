@@ -36,7 +36,7 @@ pub async fn handle(
     parameters: Parameters,
 ) -> Result<StatusCode, ApiError> {
     let environment: EnvironmentId = parameters.required_id("environment")?;
-    let mut transaction = app.database.write().await?;
+    let mut transaction = app.database.write_for(&caller.scope).await?;
     organizations::lock(&mut transaction, caller.scope.organization_id()).await?;
     let row = logical_clusters::get_and_lock(&mut transaction, &caller.scope, &id).await?;
     let row = row.filter(|row| row.environment_id == environment).ok_or_else(ApiError::not_found)?;

@@ -30,7 +30,7 @@ pub async fn handle(
     parameters: Parameters,
 ) -> Result<Json<Cluster>, ApiError> {
     let environment: EnvironmentId = parameters.required_id("environment")?;
-    let mut transaction = app.database.read().await?;
+    let mut transaction = app.database.read_for(&caller.scope).await?;
     let row = logical_clusters::get(&mut transaction, &caller.scope, &id).await?;
     let row = row.filter(|row| row.environment_id == environment).ok_or_else(ApiError::not_found)?;
     caller.authorize(Action::ViewCluster, Target::Cluster(&row.environment_id, &row.id))?;

@@ -33,7 +33,7 @@ pub async fn handle(
 ) -> Result<Json<Page<Cluster>>, ApiError> {
     let request = parameters.page()?;
     let environment: EnvironmentId = parameters.required_id("environment")?;
-    let mut transaction = app.database.read().await?;
+    let mut transaction = app.database.read_for(&caller.scope).await?;
     let known = environments::get(&mut transaction, &caller.scope, &environment).await?;
     known.ok_or_else(ApiError::not_found)?;
     caller.authorize(Action::ViewEnvironment, Target::Environment(&environment))?;

@@ -41,7 +41,7 @@ pub async fn handle(
 ) -> Result<Json<Cluster>, ApiError> {
     let spec = body.value.spec;
     let environment = environment_of(&spec, &parameters)?;
-    let mut transaction = app.database.write().await?;
+    let mut transaction = app.database.write_for(&caller.scope).await?;
     let row = logical_clusters::get_and_lock(&mut transaction, &caller.scope, &id).await?;
     let mut row = row.filter(|row| row.environment_id == environment).ok_or_else(ApiError::not_found)?;
     caller.authorize(Action::ChangeCluster, Target::Cluster(&row.environment_id, &row.id))?;

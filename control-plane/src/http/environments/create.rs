@@ -32,7 +32,7 @@ pub async fn handle(
     check_name(&body.value.display_name)?;
     caller.authorize(Action::CreateEnvironment, Target::Organization)?;
     let organization = caller.scope.organization_id();
-    let mut transaction = app.database.write().await?;
+    let mut transaction = app.database.write_for(&caller.scope).await?;
     if let Some(id) = idempotency.find(&mut transaction, &caller, &body.bytes).await? {
         let id = id.parse().map_err(|_| ApiError::internal())?;
         let row = environments::get(&mut transaction, &caller.scope, &id).await?.ok_or_else(idempotency::gone)?;

@@ -29,7 +29,7 @@ pub async fn handle(
     PathId(id): PathId<EnvironmentId>,
     condition: Condition,
 ) -> Result<StatusCode, ApiError> {
-    let mut transaction = app.database.write().await?;
+    let mut transaction = app.database.write_for(&caller.scope).await?;
     organizations::lock(&mut transaction, caller.scope.organization_id()).await?;
     let row =
         environments::get_and_lock(&mut transaction, &caller.scope, &id).await?.ok_or_else(ApiError::not_found)?;

@@ -23,7 +23,7 @@ pub async fn handle(
     caller: Caller,
     PathId(id): PathId<EnvironmentId>,
 ) -> Result<Json<Environment>, ApiError> {
-    let mut transaction = app.database.read().await?;
+    let mut transaction = app.database.read_for(&caller.scope).await?;
     let row = environments::get(&mut transaction, &caller.scope, &id).await?.ok_or_else(ApiError::not_found)?;
     caller.authorize(Action::ViewEnvironment, Target::Environment(&id))?;
     Ok(Json(render(&app, caller.scope.organization_id(), &row)))

@@ -29,7 +29,7 @@ pub async fn handle(
     parameters: Parameters,
 ) -> Result<Json<Page<Environment>>, ApiError> {
     let request = parameters.page()?;
-    let mut transaction = app.database.read().await?;
+    let mut transaction = app.database.read_for(&caller.scope).await?;
     let listing =
         environments::list(&mut transaction, &caller.scope, &caller.grants.visible_environments(), &request).await?;
     let organization = caller.scope.organization_id();

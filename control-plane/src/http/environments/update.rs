@@ -28,7 +28,7 @@ pub async fn handle(
     condition: Condition,
     body: JsonBody<UpdateEnvironment>,
 ) -> Result<Json<Environment>, ApiError> {
-    let mut transaction = app.database.write().await?;
+    let mut transaction = app.database.write_for(&caller.scope).await?;
     let mut row =
         environments::get_and_lock(&mut transaction, &caller.scope, &id).await?.ok_or_else(ApiError::not_found)?;
     caller.authorize(Action::ChangeEnvironment, Target::Environment(&id))?;

@@ -28,7 +28,7 @@ pub async fn handle(
         return Err(ApiError::not_found());
     }
     caller.authorize(Action::ViewOrganization, Target::Organization)?;
-    let mut transaction = app.database.read().await?;
+    let mut transaction = app.database.read_for(&caller.scope).await?;
     let row = organizations::get(&mut transaction, &caller.scope).await?.ok_or_else(ApiError::not_found)?;
     Ok(Json(render(&app, &row)))
 }

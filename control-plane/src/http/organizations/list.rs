@@ -32,7 +32,7 @@ pub async fn handle(
 ) -> Result<Json<Page<Organization>>, ApiError> {
     let request = parameters.page()?;
     caller.authorize(Action::ViewOrganization, Target::Organization)?;
-    let mut transaction = app.database.read().await?;
+    let mut transaction = app.database.read_for(&caller.scope).await?;
     let own = organizations::get(&mut transaction, &caller.scope).await?;
     let total = u64::from(own.is_some());
     let on_this_page = matches!(request.position, Position::First | Position::Last);

@@ -41,7 +41,7 @@ pub async fn handle(
     let wanted = parse(&caller, &body.value)?;
     authorize_creation(&caller, &wanted)?;
     let organization = caller.scope.organization_id();
-    let mut transaction = app.database.write().await?;
+    let mut transaction = app.database.write_for(&caller.scope).await?;
     organizations::lock(&mut transaction, organization).await?;
     if let Some(id) = idempotency.find(&mut transaction, &caller, &body.bytes).await? {
         let id = id.parse().map_err(|_| ApiError::internal())?;

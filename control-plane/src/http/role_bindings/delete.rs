@@ -29,7 +29,7 @@ pub async fn handle(
     condition: Condition,
 ) -> Result<Json<RoleBinding>, ApiError> {
     let organization = caller.scope.organization_id();
-    let mut transaction = app.database.write().await?;
+    let mut transaction = app.database.write_for(&caller.scope).await?;
     organizations::lock(&mut transaction, organization).await?;
     let row = role_bindings::get(&mut transaction, &caller.scope, &id).await?.ok_or_else(ApiError::not_found)?;
     authorize(&caller, Action::ManageRoleBinding, &row)?;

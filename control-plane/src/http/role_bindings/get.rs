@@ -23,7 +23,7 @@ pub async fn handle(
     caller: Caller,
     PathId(id): PathId<RoleBindingId>,
 ) -> Result<Json<RoleBinding>, ApiError> {
-    let mut transaction = app.database.read().await?;
+    let mut transaction = app.database.read_for(&caller.scope).await?;
     let row = role_bindings::get(&mut transaction, &caller.scope, &id).await?.ok_or_else(ApiError::not_found)?;
     authorize(&caller, Action::ViewRoleBinding, &row)?;
     Ok(Json(render(&app, &row)))

@@ -37,7 +37,7 @@ pub async fn handle(
     let request = parameters.page()?;
     let filter = parse_filter(&caller, &parameters)?;
     let visible = caller.grants.visible_role_bindings();
-    let mut transaction = app.database.read().await?;
+    let mut transaction = app.database.read_for(&caller.scope).await?;
     let listing =
         role_bindings::list(&mut transaction, &caller.scope, (&visible, caller.principal()), &filter, &request).await?;
     Ok(Json(lists::page(

@@ -33,7 +33,7 @@ pub async fn handle(
     check_texts(&body.value.display_name, &description)?;
     caller.authorize(Action::CreateServiceAccount, Target::Organization)?;
     let organization = caller.scope.organization_id();
-    let mut transaction = app.database.write().await?;
+    let mut transaction = app.database.write_for(&caller.scope).await?;
     if let Some(id) = idempotency.find(&mut transaction, &caller, &body.bytes).await? {
         let id = id.parse().map_err(|_| ApiError::internal())?;
         let row = service_accounts::get(&mut transaction, &caller.scope, &id).await?.ok_or_else(idempotency::gone)?;

@@ -30,7 +30,7 @@ pub async fn handle(
     PathId(id): PathId<ServiceAccountId>,
     condition: Condition,
 ) -> Result<StatusCode, ApiError> {
-    let mut transaction = app.database.write().await?;
+    let mut transaction = app.database.write_for(&caller.scope).await?;
     organizations::lock(&mut transaction, caller.scope.organization_id()).await?;
     let account = service_accounts::get_and_lock(&mut transaction, &caller.scope, &id).await?;
     let account = account.ok_or_else(ApiError::not_found)?;

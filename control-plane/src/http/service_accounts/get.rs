@@ -24,7 +24,7 @@ pub async fn handle(
     caller: Caller,
     PathId(id): PathId<ServiceAccountId>,
 ) -> Result<Json<ServiceAccount>, ApiError> {
-    let mut transaction = app.database.read().await?;
+    let mut transaction = app.database.read_for(&caller.scope).await?;
     let row = service_accounts::get(&mut transaction, &caller.scope, &id).await?.ok_or_else(ApiError::not_found)?;
     caller.authorize(Action::ViewServiceAccount, Target::ServiceAccount(&id))?;
     Ok(Json(render(&app, caller.scope.organization_id(), &row)))

@@ -33,7 +33,7 @@ pub async fn handle(
     let request = parameters.page()?;
     let display_names = parameters.all("display_name")?;
     let visible = caller.grants.visible_service_accounts();
-    let mut transaction = app.database.read().await?;
+    let mut transaction = app.database.read_for(&caller.scope).await?;
     let listing = service_accounts::list(&mut transaction, &caller.scope, &visible, &display_names, &request).await?;
     let organization = caller.scope.organization_id();
     Ok(Json(lists::page(

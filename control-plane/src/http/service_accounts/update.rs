@@ -28,7 +28,7 @@ pub async fn handle(
     condition: Condition,
     body: JsonBody<UpdateServiceAccount>,
 ) -> Result<Json<ServiceAccount>, ApiError> {
-    let mut transaction = app.database.write().await?;
+    let mut transaction = app.database.write_for(&caller.scope).await?;
     let row = service_accounts::get_and_lock(&mut transaction, &caller.scope, &id).await?;
     let mut row = row.ok_or_else(ApiError::not_found)?;
     caller.authorize(Action::ChangeServiceAccount, Target::ServiceAccount(&id))?;

@@ -21,7 +21,7 @@ pub async fn handle(
     PathId(id): PathId<uuid::Uuid>,
 ) -> Result<StatusCode, ApiError> {
     let Principal::User(user) = caller.principal() else { return Err(ApiError::not_found()) };
-    let mut transaction = app.database.write().await?;
+    let mut transaction = app.database.write_for(&caller.scope).await?;
     if !sessions::end(&mut transaction, &caller.scope, user, &id.to_string()).await? {
         return Err(ApiError::not_found());
     }

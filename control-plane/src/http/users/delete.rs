@@ -27,7 +27,7 @@ pub async fn handle(
     caller: Caller,
     PathId(id): PathId<UserId>,
 ) -> Result<StatusCode, ApiError> {
-    let mut transaction = app.database.write().await?;
+    let mut transaction = app.database.write_for(&caller.scope).await?;
     organizations::lock(&mut transaction, caller.scope.organization_id()).await?;
     let user = users::get_and_lock(&mut transaction, &caller.scope, &id).await?;
     user.ok_or_else(ApiError::not_found)?;

@@ -23,7 +23,7 @@ pub async fn handle(
     caller: Caller,
     PathId(id): PathId<UserId>,
 ) -> Result<Json<User>, ApiError> {
-    let mut transaction = app.database.read().await?;
+    let mut transaction = app.database.read_for(&caller.scope).await?;
     let row = users::get(&mut transaction, &caller.scope, &id).await?.ok_or_else(ApiError::not_found)?;
     caller.authorize(Action::ViewUser, Target::User(&id))?;
     Ok(Json(render(&app, caller.scope.organization_id(), &row)))

@@ -30,7 +30,7 @@ pub async fn handle(
 ) -> Result<Json<Page<User>>, ApiError> {
     let request = parameters.page()?;
     let visible = caller.grants.visible_users();
-    let mut transaction = app.database.read().await?;
+    let mut transaction = app.database.read_for(&caller.scope).await?;
     let listing = users::list(&mut transaction, &caller.scope, &visible, &request).await?;
     let organization = caller.scope.organization_id();
     Ok(Json(lists::page(

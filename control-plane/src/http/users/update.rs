@@ -26,7 +26,7 @@ pub async fn handle(
     PathId(id): PathId<UserId>,
     body: JsonBody<UpdateUser>,
 ) -> Result<Json<User>, ApiError> {
-    let mut transaction = app.database.read().await?;
+    let mut transaction = app.database.read_for(&caller.scope).await?;
     users::get(&mut transaction, &caller.scope, &id).await?.ok_or_else(ApiError::not_found)?;
     drop(transaction);
     let action = if body.value.password.is_some() { Action::SetPassword } else { Action::ChangeUser };
@@ -36,7 +36,7 @@ pub async fn handle(
         Some(password) => Some(hash_password(&app, password.expose()).await?),
         None => None,
     };
-    let mut transaction = app.database.write().await?;
+    let mut transaction = app.database.write_for(&caller.scope).await?;
     let row = users::get_and_lock(&mut transaction, &caller.scope, &id).await?;
     let mut row = row.ok_or_else(ApiError::not_found)?;
     row.full_name = body.value.full_name.unwrap_or(row.full_name);
