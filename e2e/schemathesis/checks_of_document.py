@@ -16,6 +16,8 @@ CHECKS = (
 )
 EXAMPLES_PER_OPERATION = os.environ.get("EXAMPLES", "30")
 LIMIT_SECONDS = 900
+# Only the user of a session can end it, and the caller is none.
+CANNOT_SUCCEED = {"DELETE /iam/v2/sessions/{id}"}
 
 reports = os.environ["REPORTS"]
 for old in glob.glob(os.path.join(reports, "*")):
@@ -63,6 +65,7 @@ total = summary["operations"]["total"]
 expect(summary["complete"] and not summary["errors"], f"schemathesis ran to its end: {summary['stop_reason']} {summary['errors']}")
 expect(summary["operations"]["tested"] == total >= 20, f"all of the {total} operations were tested")
 never_reached = [operation for operation, phases in summary["valid_rates"].items() if not any(phase["accepted"] for phase in phases.values())]
+never_reached = [operation for operation in never_reached if operation not in CANNOT_SUCCEED]
 expect(not never_reached, f"every operation did something at least once, not only refused: {never_reached}")
 expect((ran.returncode == 0) == (not summary["failures"]), f"exit code {ran.returncode}")
 print(f"{summary['test_cases']['generated']} requests")

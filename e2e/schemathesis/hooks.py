@@ -46,7 +46,8 @@ def filter_failure(context, failure, case, response):
 
 
 def is_tolerated(wrong, case):
-    empty_page_size = "`page_size`" in wrong and case.query.get("page_size") == ""
+    # An empty list or object is written as nothing, too.
+    empty_page_size = "`page_size`" in wrong and case.query.get("page_size") in ("", [], {}, None)
     return "query: violates `additionalProperties`" in wrong or "(was Authorization)" in wrong or empty_page_size
 
 

@@ -42,9 +42,15 @@ COLLECTIONS = {
     "client-quota": "/kafka-quotas/v1/client-quotas",
     "scope": "/service-quota/v1/scopes",
     "applied-quota": "/service-quota/v1/applied-quotas",
+    "user": "/iam/v2/users",
+    "session": "/iam/v2/sessions",
+    "audit-event": "/audit/v1/events",
 }
 # Kinds whose objects are there without being made.
-GIVEN = {"organization", "scope", "applied-quota"}
+GIVEN = {"organization", "scope", "applied-quota", "audit-event"}
+# Kinds that cannot be listed.
+UNLISTED = {"session"}
+PASSWORD = "correct horse battery staple"
 
 
 # The organization of the caller, in which everything is.
@@ -58,7 +64,7 @@ class Objects:
         self.made = 0
         self.kept = {}
         # What the first organization came with, such as the rights of the caller.
-        self.first_ones = {one for kind in COLLECTIONS for one in self.all(kind)}
+        self.first_ones = {one for kind in COLLECTIONS if kind not in UNLISTED for one in self.all(kind)}
 
     def name(self, kind):
         self.made += 1
@@ -115,6 +121,14 @@ class Objects:
         return {"spec": {"display_name": self.name("quota"), "description": "", "principals": [{"id": account}],
                          "throughput": {"ingress_byte_rate": "1000000", "egress_byte_rate": "2000000"},
                          "cluster": {"id": self.dedicated_cluster()}, "environment": {"id": self.keep("environment")}}}
+
+    def user_body(self):
+        return {"email": f"{self.name('user')}@example.com", "full_name": "Made Up", "password": PASSWORD}
+
+    def session_body(self):
+        user = self.user_body()
+        create(COLLECTIONS["user"], user)
+        return {"email": user["email"], "password": PASSWORD}
 
     def api_key_body(self):
         return {"spec": {"display_name": self.name("key"), "owner": {"id": self.keep("service-account"), "kind": "ServiceAccount"}}}
