@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Apache Kafka's own command line programs, as its manual shows them. Prints one line per check and a count.
 # Needs KAFKA_JARS, LOG4J, CLIENT_PROPERTIES, BOOTSTRAP_SERVERS, PLAIN_BOOTSTRAP_SERVERS (the same server without SASL) and
-# ACLS (True or False: whether the server keeps ACLs).
+# ACLS (True or False: whether the server keeps ACLs) and, with True, REST_URL, CLOUD_API_KEY and CLOUD_API_SECRET.
 set -u -o pipefail
 
 work=$(mktemp -d)
@@ -109,31 +109,38 @@ succeeds "ClientCompatibilityTest succeeds" tool org.apache.kafka.tools.ClientCo
 prints "it says SUCCESS" "SUCCESS"
 
 if [ "$ACLS" = True ]; then
-  acls=kafka.admin.AclCommand
-  acl() { client $acls "$@"; }
-  succeeds "AclCommand allows a consumer" acl --add --allow-principal User:sa-reader --consumer --topic "$topic" --group "verify-" --resource-pattern-type prefixed
+  acl() { client org.apache.kafka.tools.AclCommand "$@"; }
+  account() { # account NAME: prints the id of a new service account
+    curl -sS --max-time 30 -u "$CLOUD_API_KEY:$CLOUD_API_SECRET" -H 'Content-Type: application/json' \
+      -d "{\"display_name\":\"$1-$run\",\"description\":\"\"}" "$REST_URL/iam/v2/service-accounts" | grep -o '"id":"sa-[^"]*"' | head -1 | cut -d'"' -f4
+  }
+  reader=$(account reader)
+  writer=$(account writer)
+  succeeds "AclCommand allows a consumer" acl --add --allow-principal User:$reader --consumer --topic "$topic" --group "verify-" --resource-pattern-type prefixed
   prints "it says what it added" "resourceType=TOPIC, name=$topic, patternType=PREFIXED"
-  succeeds "AclCommand allows an idempotent producer" acl --add --allow-principal User:sa-writer --producer --idempotent --topic "$topic" --transactional-id "tx-$run"
+  succeeds "AclCommand allows an idempotent producer" acl --add --allow-principal User:$writer --producer --idempotent --topic "$topic" --transactional-id "tx-$run"
   succeeds "AclCommand denies an address" acl --add --deny-principal 'User:*' --deny-host 10.1.2.3 --operation Write --topic "$topic"
-  succeeds "AclCommand allows something on the cluster" acl --add --allow-principal User:sa-writer --operation Describe --cluster
+  succeeds "AclCommand allows something on the cluster" acl --add --allow-principal User:$writer --operation Describe --cluster
   succeeds "AclCommand lists ACLs" acl --list
   prints "the consumer's group is listed" "resourceType=GROUP, name=verify-, patternType=PREFIXED"
   prints "the producer's transactional id is listed" "resourceType=TRANSACTIONAL_ID, name=tx-$run, patternType=LITERAL"
-  prints "idempotent writes are listed" "principal=User:sa-writer, host=\*, operation=IDEMPOTENT_WRITE, permissionType=ALLOW"
+  prints "idempotent writes are listed" "principal=User:$writer, host=\*, operation=IDEMPOTENT_WRITE, permissionType=ALLOW"
   prints "the denial is listed" "principal=User:\*, host=10.1.2.3, operation=WRITE, permissionType=DENY"
   succeeds "AclCommand lists what matches a topic" acl --list --topic "$topic-of-others" --resource-pattern-type match
   prints "the prefix matches" "name=$topic, patternType=PREFIXED"
   if grep -q "patternType=LITERAL" "$work/out"; then report "the literal does not" no; else report "the literal does not" yes; fi
-  succeeds "AclCommand lists by principal" acl --list --principal User:sa-reader
-  if grep -q "sa-writer" "$work/out"; then report "only of this principal" no; else report "only of this principal" yes; fi
-  acl --add --allow-principal User:alice --operation Read --topic "$topic"
-  if grep -q "principal: must be" "$work/out" "$work/err"; then report "a foreign principal is refused and named" yes; else report "a foreign principal is refused and named" no; fi
+  succeeds "AclCommand lists by principal" acl --list --principal User:$reader
+  if grep -q "$writer" "$work/out"; then report "only of this principal" no; else report "only of this principal" yes; fi
+  for foreign in User:alice User:sa-nobody; do
+    acl --add --allow-principal "$foreign" --operation Read --topic "$topic"
+    if grep -q "principal: must be" "$work/out" "$work/err"; then report "$foreign is refused and named" yes; else report "$foreign is refused and named" no; fi
+  done
   succeeds "AclCommand removes ACLs of any pattern" acl --remove --force --topic "$topic" --resource-pattern-type any
-  succeeds "AclCommand removes the producer" acl --remove --force --allow-principal User:sa-writer --producer --idempotent --topic "$topic" --transactional-id "tx-$run"
+  succeeds "AclCommand removes the producer" acl --remove --force --allow-principal User:$writer --producer --idempotent --topic "$topic" --transactional-id "tx-$run"
   succeeds "AclCommand removes the rest of a group" acl --remove --force --group "verify-" --resource-pattern-type prefixed
   succeeds "AclCommand removes what is on the cluster" acl --remove --force --cluster
   succeeds "AclCommand lists again" acl --list
-  if grep -q "$topic\|verify-\|sa-writer" "$work/out"; then report "nothing is left" no; else report "nothing is left" yes; fi
+  if grep -q "$topic\|verify-\|$writer" "$work/out"; then report "nothing is left" no; else report "nothing is left" yes; fi
 fi
 
 succeeds "TopicCommand deletes the topic" client $topics --delete --topic "$topic"

@@ -323,7 +323,7 @@ pub struct Heartbeat {
 /// A full value, so that applying it twice is harmless.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct ConfigItem {
-    #[prost(oneof = "config_item::Item", tags = "1, 2, 3, 4")]
+    #[prost(oneof = "config_item::Item", tags = "1, 2, 3, 4, 5")]
     pub item: ::core::option::Option<config_item::Item>,
 }
 /// Nested message and enum types in `ConfigItem`.
@@ -338,11 +338,13 @@ pub mod config_item {
         RoleBinding(super::RoleBinding),
         #[prost(message, tag = "4")]
         ClientQuota(super::ClientQuota),
+        #[prost(message, tag = "5")]
+        Principal(super::PrincipalOfOrganization),
     }
 }
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct ConfigItemKey {
-    #[prost(oneof = "config_item_key::Key", tags = "1, 2, 3, 4")]
+    #[prost(oneof = "config_item_key::Key", tags = "1, 2, 3, 4, 5")]
     pub key: ::core::option::Option<config_item_key::Key>,
 }
 /// Nested message and enum types in `ConfigItemKey`.
@@ -357,6 +359,8 @@ pub mod config_item_key {
         RoleBindingId(::prost::alloc::string::String),
         #[prost(string, tag = "4")]
         ClientQuotaId(::prost::alloc::string::String),
+        #[prost(string, tag = "5")]
+        Principal(::prost::alloc::string::String),
     }
 }
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
@@ -407,6 +411,16 @@ pub struct RoleBinding {
     pub role_name: ::prost::alloc::string::String,
     #[prost(string, tag = "5")]
     pub crn_pattern: ::prost::alloc::string::String,
+}
+/// Who there is in an organization, so that ACLs name nobody else. Where a physical cluster has the role bindings of an
+/// organization it has its principals too.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct PrincipalOfOrganization {
+    /// User:sa-…, User:u-…
+    #[prost(string, tag = "1")]
+    pub principal: ::prost::alloc::string::String,
+    #[prost(string, tag = "2")]
+    pub organization_id: ::prost::alloc::string::String,
 }
 /// Byte rates that each of some principals of one logical cluster may use.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]

@@ -7,7 +7,9 @@ use millstream_api::ids::PhysicalClusterId;
 
 use super::subscribe::{Outgoing, StreamEnd};
 use crate::app::App;
-use crate::store::{Transaction, api_keys, client_quotas, config_log, installation, logical_clusters, role_bindings};
+use crate::store::{
+    Transaction, api_keys, client_quotas, config_log, installation, logical_clusters, principals, role_bindings,
+};
 
 /// Sends a snapshot and returns its epoch and revision. All of it is read in one transaction, a chunk at a time.
 pub async fn send(
@@ -27,6 +29,7 @@ pub async fn send(
     items += send_role_bindings(&mut transaction, physical_cluster, outgoing).await?;
     // Quotas before keys, so that no client gets in without them.
     items += send_client_quotas(&mut transaction, physical_cluster, outgoing).await?;
+    items += send_principals(&mut transaction, physical_cluster, outgoing).await?;
     items += send_api_keys(&mut transaction, physical_cluster, outgoing).await?;
     outgoing.send(Update::SnapshotEnd(SnapshotEnd { items })).await?;
     Ok((epoch, state.head))
@@ -60,6 +63,21 @@ async fn send_role_bindings(
         after = last.id.clone();
         sent += chunk.len() as u64;
         outgoing.send(items_update(chunk.into_iter().map(config_item::Item::RoleBinding))).await?;
+    }
+}
+
+async fn send_principals(
+    transaction: &mut Transaction,
+    physical_cluster: &PhysicalClusterId,
+    outgoing: &Outgoing,
+) -> Result<u64, StreamEnd> {
+    let (mut after, mut sent) = (String::new(), 0);
+    loop {
+        let chunk = principals::snapshot_chunk(transaction, physical_cluster, &after, chunk_limit()).await?;
+        let Some(last) = chunk.last() else { return Ok(sent) };
+        after = last.principal.clone();
+        sent += chunk.len() as u64;
+        outgoing.send(items_update(chunk.into_iter().map(config_item::Item::Principal))).await?;
     }
 }
 

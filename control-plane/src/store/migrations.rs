@@ -39,6 +39,7 @@ const MIGRATIONS: &[Migration] = &[
     both(include_str!("../../migrations/0011_users.sql")),
     // SQLite has one process, one connection that writes, and no such walls.
     Migration { sqlite: "", postgres: include_str!("../../migrations/0012_row_security.postgres.sql") },
+    both(include_str!("../../migrations/0013_principals_on_brokers.sql")),
 ];
 
 /// Number of the advisory lock that keeps replicas from migrating at the same time.

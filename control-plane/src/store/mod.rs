@@ -22,6 +22,7 @@ pub mod migrations;
 pub mod organizations;
 pub mod page;
 pub mod physical_clusters;
+pub mod principals;
 pub mod quota_objects;
 pub mod quota_recount;
 pub mod quotas;

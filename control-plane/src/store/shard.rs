@@ -1,10 +1,10 @@
 //! Config events as values: what brokers of one physical cluster must learn.
 
 use millstream_api::fleet::{
-    ApiKey, ClientQuota, ConfigItem, ConfigItemKey, LogicalCluster, RoleBinding, config_event, config_item,
-    config_item_key,
+    ApiKey, ClientQuota, ConfigItem, ConfigItemKey, LogicalCluster, PrincipalOfOrganization, RoleBinding, config_event,
+    config_item, config_item_key,
 };
-use millstream_api::ids::{ApiKeyId, ClientQuotaId, LogicalClusterId, RoleBindingId};
+use millstream_api::ids::{ApiKeyId, ClientQuotaId, LogicalClusterId, Principal, RoleBindingId};
 
 /// One change, before it has a revision.
 pub type Change = config_event::Change;
@@ -27,6 +27,16 @@ pub fn upsert_role_binding(role_binding: RoleBinding) -> Change {
 /// A client quota with its full value.
 pub fn upsert_client_quota(client_quota: ClientQuota) -> Change {
     Change::Upsert(ConfigItem { item: Some(config_item::Item::ClientQuota(client_quota)) })
+}
+
+/// A principal with its organization.
+pub fn upsert_principal(principal: PrincipalOfOrganization) -> Change {
+    Change::Upsert(ConfigItem { item: Some(config_item::Item::Principal(principal)) })
+}
+
+/// A principal that is gone.
+pub fn delete_principal(principal: &Principal) -> Change {
+    Change::Delete(ConfigItemKey { key: Some(config_item_key::Key::Principal(principal.to_string())) })
 }
 
 /// A logical cluster that is gone.

@@ -23,7 +23,9 @@ use crate::fleet::wait::lowest_everywhere;
 use crate::store::error::StoreError;
 use crate::store::logical_clusters::{self, Pending};
 use crate::store::physical_clusters::{self, OnItsWay};
-use crate::store::{Transaction, api_keys, client_quotas, config_log, organizations, quotas, role_bindings, shard};
+use crate::store::{
+    Transaction, api_keys, client_quotas, config_log, organizations, principals, quotas, role_bindings, shard,
+};
 
 /// How often the task looks without being told.
 const INTERVAL: Duration = Duration::from_secs(1);
@@ -236,6 +238,7 @@ async fn announce_placed(
     changes.extend(bindings.into_iter().map(shard::upsert_role_binding));
     let client_quotas = client_quotas::of_cluster(transaction, &cluster.id).await?;
     changes.extend(client_quotas.into_iter().map(shard::upsert_client_quota));
+    changes.extend(principals::of_organization(transaction, cluster.organization_id).await?);
     let keys = api_keys::of_cluster(transaction, &cluster.id).await?;
     changes.extend(keys.into_iter().map(shard::upsert_api_key));
     config_log::append(transaction, physical_cluster, changes, app.clock.now()).await

@@ -24,6 +24,7 @@ mod lists;
 mod lost_answers;
 mod malformed;
 mod openapi;
+mod principals;
 mod quotas;
 mod races;
 mod rate_limits;

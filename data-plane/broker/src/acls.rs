@@ -1,12 +1,13 @@
 //! What users do to ACLs: create, list, delete. Used by the Kafka APIs and by HTTP alike.
 //!
 //! Promises: a change is in the metadata log, and holds on this broker, before it is answered; a tenant has no more
-//! ACLs than its plan allows. Decides nothing itself: `millstream_metadata::decide` does. Never decides who may.
+//! ACLs than its plan allows, and none for principals of others. Decides nothing itself: `millstream_metadata::decide` does. Never decides who may.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use millstream_api::ids::LogicalClusterId;
-use millstream_metadata::acl::{Acl, AclError, AclFilter};
+use millstream_metadata::acl::{Acl, AclError, AclFilter, AclPrincipal};
 use millstream_metadata::decide;
 use millstream_metadata::raft::{DecideError, ProposeError};
 use millstream_protocol::error_code::ErrorCode;
@@ -14,6 +15,9 @@ use tracing::info;
 
 use crate::broker::Broker;
 use crate::limits;
+
+/// How long an ACL waits for its principal to become known.
+const MAX_WAIT_FOR_A_PRINCIPAL: Duration = Duration::from_secs(1);
 
 /// What somebody is told who may not.
 pub(crate) const NOT_AUTHORIZED: &str = "Cluster authorization failed.";
@@ -53,12 +57,34 @@ pub(crate) fn code_of(error: &AclError) -> ErrorCode {
     ErrorCode::from_code(error.kafka_error_code()).unwrap_or(ErrorCode::UnknownServerError)
 }
 
+/// Refuses ACLs for principals that do not belong to the tenant's organization. One that is not known yet is waited for:
+/// the control plane answers the creation of a service account before a slow broker was told of it.
+async fn refuse_foreign_principals(broker: &Broker, tenant: &LogicalClusterId, acls: &mut [Result<Acl, AclError>]) {
+    let mut changes = broker.tenants.subscribe();
+    let is_foreign = |acl: &Result<Acl, AclError>| match acl.as_ref().map(|acl| &acl.entry.principal) {
+        Ok(AclPrincipal::One(principal)) => !broker.tenants.has_principal(tenant, principal),
+        Ok(AclPrincipal::Everyone) | Err(_) => false,
+    };
+    let all_known = async {
+        while acls.iter().any(is_foreign) {
+            if changes.changed().await.is_err() {
+                return;
+            }
+        }
+    };
+    let _still_foreign = tokio::time::timeout(MAX_WAIT_FOR_A_PRINCIPAL, all_known).await;
+    for acl in acls.iter_mut().filter(|acl| is_foreign(acl)) {
+        *acl = Err(AclError::foreign_principal());
+    }
+}
+
 /// Creates those ACLs that are legal. One result per ACL, in their order.
 pub(crate) async fn create(
     broker: &Arc<Broker>,
     tenant: &LogicalClusterId,
-    acls: Vec<Result<Acl, AclError>>,
+    mut acls: Vec<Result<Acl, AclError>>,
 ) -> Result<Vec<Result<(), AclError>>, ChangeError> {
+    refuse_foreign_principals(broker, tenant, &mut acls).await;
     let limit = limits::max_acls(&broker.tenants, tenant);
     let owner = tenant.clone();
     let decision = move |image: &_| decide::create_acls(image, &owner, acls, limit);
@@ -74,6 +100,9 @@ pub(crate) async fn create_all(
     tenant: &LogicalClusterId,
     acls: Vec<Acl>,
 ) -> Result<(), ChangeError> {
+    let mut acls: Vec<Result<Acl, AclError>> = acls.into_iter().map(Ok).collect();
+    refuse_foreign_principals(broker, tenant, &mut acls).await;
+    let acls = acls.into_iter().collect::<Result<Vec<Acl>, AclError>>()?;
     let limit = limits::max_acls(&broker.tenants, tenant);
     let owner = tenant.clone();
     let count = acls.len();

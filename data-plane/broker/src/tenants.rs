@@ -17,6 +17,7 @@ use aws_lc_rs::hmac;
 use millstream_api::fleet::{ConfigItem, Delta, SnapshotBegin};
 use millstream_api::ids::{ApiKeyId, EnvironmentId, LogicalClusterId, OrganizationId, Principal};
 use millstream_api::rest::cmk::ClusterKind;
+use tokio::sync::watch;
 
 use crate::fleet::image_file::{ImageFile, JournalRecord, OpenError};
 use crate::tenants::client_quotas::ClientQuotas;
@@ -61,6 +62,7 @@ pub(crate) struct TenantDirectory {
     image: RwLock<Image>,
     writer: Mutex<Writer>,
     rights_version: AtomicU64,
+    changed: watch::Sender<()>,
 }
 
 struct Writer {
@@ -80,7 +82,8 @@ impl TenantDirectory {
             image.replay(record);
         }
         let writer = Writer { file, unsaved: Vec::new(), rewrite: false };
-        Ok(Self { image: RwLock::new(image), writer: Mutex::new(writer), rights_version: AtomicU64::new(0) })
+        let (image, writer) = (RwLock::new(image), Mutex::new(writer));
+        Ok(Self { image, writer, rights_version: AtomicU64::new(0), changed: watch::Sender::new(()) })
     }
 
     /// The credential of this key if the secret is right. Takes as long for an unknown key as for a wrong secret.
@@ -140,6 +143,16 @@ impl TenantDirectory {
         self.image.read().unwrap_or_else(PoisonError::into_inner).client_quotas_of(tenant)
     }
 
+    /// Whether the principal belongs to the organization of the cluster, as far as this broker has been told.
+    pub(crate) fn has_principal(&self, cluster: &LogicalClusterId, principal: &Principal) -> bool {
+        self.image.read().unwrap_or_else(PoisonError::into_inner).has_principal(cluster, principal)
+    }
+
+    /// Tells of every snapshot and delta that was applied.
+    pub(crate) fn subscribe(&self) -> watch::Receiver<()> {
+        self.changed.subscribe()
+    }
+
     /// Epoch and revision of the image; zeros when there is none.
     pub(crate) fn position(&self) -> Position {
         self.image.read().unwrap_or_else(PoisonError::into_inner).position()
@@ -164,7 +177,7 @@ impl TenantDirectory {
     ) -> Result<Changes, SnapshotError> {
         let mut writer = self.writer.lock().unwrap_or_else(PoisonError::into_inner);
         let changes = self.image.write().unwrap_or_else(PoisonError::into_inner).apply_snapshot(begin, items)?;
-        self.publish_rights(&changes);
+        self.publish(&changes);
         writer.unsaved.clear();
         writer.rewrite = true;
         Ok(changes)
@@ -175,7 +188,7 @@ impl TenantDirectory {
     pub(crate) fn apply_delta(&self, delta: Delta) -> Result<Changes, DeltaError> {
         let mut writer = self.writer.lock().unwrap_or_else(PoisonError::into_inner);
         let changes = self.image.write().unwrap_or_else(PoisonError::into_inner).apply_delta(&delta)?;
-        self.publish_rights(&changes);
+        self.publish(&changes);
         writer.remember(JournalRecord::delta(delta));
         Ok(changes)
     }
@@ -188,10 +201,11 @@ impl TenantDirectory {
         writer.remember(record);
     }
 
-    fn publish_rights(&self, changes: &Changes) {
+    fn publish(&self, changes: &Changes) {
         if changes.rights_changed {
             self.rights_version.fetch_add(1, Ordering::Release);
         }
+        self.changed.send_replace(());
     }
 
     /// Puts everything that was applied on disk and answers the position that is safe there. Blocks on fsync.

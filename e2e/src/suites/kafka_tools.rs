@@ -13,7 +13,7 @@ use crate::outcome::Outcome;
 pub const SUITE: Suite = Suite {
     name: "kafka-tools",
     about: "the command line programs of Apache Kafka",
-    needs: &[need::JAVA, need::MAVEN, need::GO],
+    needs: &[need::JAVA, need::MAVEN, need::GO, need::CURL],
     run,
 };
 

@@ -25,7 +25,7 @@ use crate::http::idempotency::{self, Idempotency};
 use crate::random;
 use crate::store::logical_clusters::{self, LogicalCluster as Row};
 use crate::store::{
-    Transaction, config_log, environments, organizations, physical_clusters, quotas, role_bindings, shard,
+    Transaction, config_log, environments, organizations, physical_clusters, principals, quotas, role_bindings, shard,
 };
 
 /// Creates a Kafka cluster.
@@ -88,6 +88,7 @@ pub async fn handle(
         let mut changes = vec![shard::upsert_logical_cluster(row.config_item(organization))];
         let bindings = role_bindings::of_organization(&mut transaction, organization).await?;
         changes.extend(bindings.into_iter().map(shard::upsert_role_binding));
+        changes.extend(principals::of_organization(&mut transaction, organization).await?);
         revision = config_log::append(&mut transaction, physical_cluster, changes, now).await?;
     }
     logical_clusters::insert(&mut transaction, &caller.scope, &row, revision).await.map_err(name_is_taken)?;

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use axum::extract::State;
 use axum::response::Response;
-use millstream_api::ids::UserId;
+use millstream_api::ids::{Principal, UserId};
 use millstream_api::rest::iam::{CreateUser, User};
 
 use super::{check_full_name, hash_password, render};
@@ -12,6 +12,7 @@ use crate::app::App;
 use crate::domain::authorization::{Action, Target};
 use crate::domain::quota::{self, Share};
 use crate::domain::user::normalize_email;
+use crate::fleet::wait;
 use crate::http::answers::created;
 use crate::http::body::JsonBody;
 use crate::http::caller::Caller;
@@ -19,8 +20,8 @@ use crate::http::error::ApiError;
 use crate::http::idempotency::{self, Idempotency};
 use crate::random;
 use crate::store::error::StoreError;
-use crate::store::quotas;
 use crate::store::users::{self, User as Row};
+use crate::store::{organizations, principals, quotas};
 
 /// Makes a user, who has no role yet.
 #[utoipa::path(post, path = "/iam/v2/users", operation_id = "createIamV2User", tag = "Users",
@@ -42,6 +43,7 @@ pub async fn handle(
     };
     let organization = caller.scope.organization_id();
     let mut transaction = app.database.write_for(&caller.scope).await?;
+    organizations::lock(&mut transaction, organization).await?;
     if let Some(id) = idempotency.find(&mut transaction, &caller, &body.bytes).await? {
         let id = id.parse().map_err(|_| ApiError::internal())?;
         let row = users::get(&mut transaction, &caller.scope, &id).await?.ok_or_else(idempotency::gone)?;
@@ -57,7 +59,10 @@ pub async fn handle(
         other => other.into(),
     })?;
     quotas::take(&mut transaction, &caller.scope, [Share::of_organization(&quota::USERS)], now).await?;
+    let principal = Principal::User(row.id.clone());
+    let announced = principals::tell(&mut transaction, organization, &principal, now).await?;
     transaction.commit().await?;
+    wait::announce(&app, &announced).await;
     let answer = render(&app, organization, &row);
     Ok(created(&answer.metadata, &answer))
 }

@@ -47,9 +47,10 @@ pub async fn handle(
         changes.entry(physical_cluster.clone()).or_default().push(shard::delete_api_key(key));
     }
     for host in role_bindings::hosts(&mut transaction, caller.scope.organization_id()).await? {
-        changes.entry(host).or_default().extend(bindings.ids.iter().map(shard::delete_role_binding));
+        let changes = changes.entry(host).or_default();
+        changes.extend(bindings.ids.iter().map(shard::delete_role_binding));
+        changes.push(shard::delete_principal(&owner));
     }
-    changes.retain(|_, changes| !changes.is_empty());
     let announced = config_log::append_all(&mut transaction, changes, app.clock.now()).await?;
     transaction.commit().await?;
     wait::announce(&app, &announced).await;

@@ -107,6 +107,7 @@ enum QuarantineKey {
     ApiKey(String),
     RoleBinding(String),
     ClientQuota(String),
+    Principal(String),
 }
 
 /// The configuration as of one revision.
@@ -117,6 +118,8 @@ pub(crate) struct Image {
     keys: HashMap<ApiKeyId, KnownKey>,
     role_bindings: RoleBindings,
     client_quotas: ClientQuotaTable,
+    /// Everybody of the organizations that have a cluster here.
+    principals: HashMap<Principal, OrganizationId>,
     quarantined: BTreeMap<QuarantineKey, ConfigItem>,
     pending_deletions: BTreeSet<LogicalClusterId>,
 }
@@ -130,6 +133,7 @@ impl Default for Image {
             keys: HashMap::new(),
             client_quotas: ClientQuotaTable::default(),
             role_bindings: RoleBindings::default(),
+            principals: HashMap::new(),
             quarantined: BTreeMap::new(),
             pending_deletions: BTreeSet::new(),
         }
@@ -167,6 +171,12 @@ impl Image {
         self.client_quotas.of_tenant(tenant)
     }
 
+    /// Whether the principal belongs to the organization of the cluster.
+    pub(crate) fn has_principal(&self, cluster: &LogicalClusterId, principal: &Principal) -> bool {
+        let organization = self.clusters.get(cluster).map(|cluster| cluster.organization);
+        organization.is_some() && self.principals.get(principal).copied() == organization
+    }
+
     /// Number of keys.
     pub(crate) fn key_count(&self) -> usize {
         self.keys.len()
@@ -199,6 +209,7 @@ impl Image {
         let old_clusters = std::mem::take(&mut self.clusters);
         self.role_bindings = RoleBindings::default();
         self.client_quotas = ClientQuotaTable::default();
+        self.principals.clear();
         self.quarantined.clear();
         self.pepper = Arc::new(Pepper::new(pepper));
         for item in items {
@@ -233,7 +244,8 @@ impl Image {
             });
         }
         check_order(delta)?;
-        let items = self.keys.len() + self.clusters.len() + self.role_bindings.len() + self.client_quotas.len();
+        let rights = self.role_bindings.len() + self.principals.len();
+        let items = self.keys.len() + self.clusters.len() + rights + self.client_quotas.len();
         if items + delta.events.len() > MAX_ITEMS {
             return Err(DeltaError::TooLarge);
         }
@@ -264,9 +276,13 @@ impl Image {
         let clusters = self.clusters.values().map(|cluster| Item::LogicalCluster(cluster.to_wire()));
         let keys = self.keys.values().map(|key| Item::ApiKey(key.to_wire()));
         let role_bindings = self.role_bindings.iter().map(|binding| Item::RoleBinding(binding.to_wire()));
+        let principals = self.principals.iter().map(|(principal, organization)| {
+            let (principal, organization_id) = (principal.to_string(), organization.to_string());
+            Item::Principal(fleet::PrincipalOfOrganization { principal, organization_id })
+        });
         let client_quotas = self.client_quotas.to_wire().map(Item::ClientQuota);
-        let items =
-            clusters.chain(keys).chain(role_bindings).chain(client_quotas).map(|item| ConfigItem { item: Some(item) });
+        let items = clusters.chain(keys).chain(role_bindings).chain(principals).chain(client_quotas);
+        let items = items.map(|item| ConfigItem { item: Some(item) });
         StoredImage {
             epoch: self.position.epoch,
             revision: self.position.revision,
@@ -305,6 +321,10 @@ impl Image {
             Some(Change::Delete(ConfigItemKey { key: Some(Key::ClientQuotaId(id)) })) => {
                 self.quarantined.remove(&QuarantineKey::ClientQuota(id.clone()));
                 changes.relimited_clusters.extend(self.client_quotas.remove(id));
+            }
+            Some(Change::Delete(ConfigItemKey { key: Some(Key::Principal(principal)) })) => {
+                self.quarantined.remove(&QuarantineKey::Principal(principal.clone()));
+                self.forget_principal(principal);
             }
             Some(Change::Delete(ConfigItemKey { key: None })) | None => {
                 changes.report(format!("an event of revision {} is of an unknown kind", event.revision));
@@ -365,6 +385,17 @@ impl Image {
                     self.quarantine(key, item, &reason, changes);
                 }
             },
+            Some(Item::Principal(wire)) => match parse_principal(wire) {
+                Ok((principal, organization)) => {
+                    self.quarantined.remove(&QuarantineKey::Principal(wire.principal.clone()));
+                    self.principals.insert(principal, organization);
+                }
+                Err(reason) => {
+                    self.forget_principal(&wire.principal);
+                    let key = QuarantineKey::Principal(wire.principal.clone());
+                    self.quarantine(key, item, &reason, changes);
+                }
+            },
             None => changes.report("an item is of an unknown kind".to_owned()),
         }
     }
@@ -420,7 +451,13 @@ impl Image {
         }
     }
 
-    /// Role bindings go with the last cluster of their organization: from then on nobody tells of their deletion.
+    fn forget_principal(&mut self, text: &str) {
+        if let Ok(principal) = text.parse::<Principal>() {
+            self.principals.remove(&principal);
+        }
+    }
+
+    /// Role bindings and principals go with the last cluster of their organization: from then on nobody tells of their deletion.
     /// A cluster that is not understood still counts, because a newer version may understand it.
     fn forget_absent_organizations(&mut self, changes: &mut Changes) {
         let quarantined = self.quarantined.values().filter_map(|item| match &item.item {
@@ -430,8 +467,10 @@ impl Image {
         let understood = self.clusters.values().map(|cluster| cluster.organization);
         let present: HashSet<OrganizationId> = understood.chain(quarantined).collect();
         changes.rights_changed |= self.role_bindings.retain_organizations(|id| present.contains(&id));
+        self.principals.retain(|_, organization| present.contains(organization));
         self.quarantined.retain(|_, item| match &item.item {
             Some(Item::RoleBinding(wire)) => wire.organization_id.parse().map_or(true, |id| present.contains(&id)),
+            Some(Item::Principal(wire)) => wire.organization_id.parse().map_or(true, |id| present.contains(&id)),
             _ => true,
         });
     }
@@ -460,6 +499,7 @@ impl QuarantineKey {
             Self::ApiKey(id) => ("API key", id),
             Self::RoleBinding(id) => ("role binding", id),
             Self::ClientQuota(id) => ("client quota", id),
+            Self::Principal(id) => ("principal", id),
         };
         let id: String = id.chars().take(64).collect();
         format!("{kind} {id:?}")
@@ -516,6 +556,12 @@ fn parse_cluster(wire: &fleet::LogicalCluster) -> Result<LogicalCluster, String>
         kind,
         units: wire.units,
     })
+}
+
+fn parse_principal(wire: &fleet::PrincipalOfOrganization) -> Result<(Principal, OrganizationId), String> {
+    let principal = wire.principal.parse().map_err(|error| format!("principal: {error}"))?;
+    let organization = wire.organization_id.parse().map_err(|error| format!("organization_id: {error}"))?;
+    Ok((principal, organization))
 }
 
 fn parse_key(wire: &fleet::ApiKey) -> Result<KnownKey, String> {

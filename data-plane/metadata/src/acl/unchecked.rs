@@ -47,6 +47,11 @@ impl AclError {
         Self::Invalid { field, reason: reason.into() }
     }
 
+    /// A principal that nobody in the organization is.
+    pub fn foreign_principal() -> Self {
+        Self::invalid("principal", "must be User:sa-… or User:u-… of this organization, or User:*")
+    }
+
     /// Kafka's number for this error.
     pub fn kafka_error_code(&self) -> i16 {
         match self {
@@ -84,10 +89,7 @@ impl UncheckedAcl<'_> {
             name: self.resource_name.to_owned(),
         };
         check_name(&resource)?;
-        let principal = self.principal.parse();
-        let principal = principal.map_err(|_| {
-            AclError::invalid("principal", "must be User:sa-… or User:u-… of this organization, or User:*")
-        })?;
+        let principal = self.principal.parse().map_err(|_| AclError::foreign_principal())?;
         let host = self.host.parse().map_err(|_| AclError::invalid("host", "must be * or an IP address"))?;
         let entry = AccessControlEntry {
             principal,

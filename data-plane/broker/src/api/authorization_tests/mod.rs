@@ -80,6 +80,8 @@ impl Fixture {
             cluster(OTHER_TENANT, OTHER_ORGANIZATION),
             key(KEY, TENANT),
             key(OTHER_KEY, OTHER_TENANT),
+            member(PRINCIPAL, ORGANIZATION),
+            member("User:sa-x", ORGANIZATION),
             binding("rb-b", OTHER_ORGANIZATION, "CloudClusterAdmin", "/environment=env-a/cloud-cluster=lkc-b"),
         ];
         let begin = SnapshotBegin { epoch: 1, revision: 1, pepper: PEPPER.to_vec().into() };
@@ -191,6 +193,11 @@ fn key(id: &str, cluster: &str) -> ConfigItem {
         secret_hmac: hmac::sign(&pepper, format!("{id}:secret").as_bytes()).as_ref().to_vec().into(),
     };
     ConfigItem { item: Some(Item::ApiKey(key)) }
+}
+
+fn member(principal: &str, organization: &str) -> ConfigItem {
+    let (principal, organization_id) = (principal.to_owned(), organization.to_owned());
+    ConfigItem { item: Some(Item::Principal(fleet::PrincipalOfOrganization { principal, organization_id })) }
 }
 
 fn binding(id: &str, organization: &str, role: &str, rest: &str) -> ConfigItem {

@@ -81,6 +81,13 @@ fn cluster_admin(id: &str, cluster: &str) -> ConfigItem {
     ConfigItem { item: Some(Item::RoleBinding(binding)) }
 }
 
+/// Somebody in the organization of the clusters.
+fn somebody(principal: &str) -> ConfigItem {
+    let organization_id = "00000000-0000-7000-8000-000000000001".to_owned();
+    let principal = fleet::PrincipalOfOrganization { principal: principal.to_owned(), organization_id };
+    ConfigItem { item: Some(Item::Principal(principal)) }
+}
+
 /// A broker over this directory.
 async fn start_broker(dir: &TempDir, fleet: Option<FleetEndpoint>) -> (RunningBroker, String) {
     let _already_installed = rustls::crypto::aws_lc_rs::default_provider().install_default();
@@ -113,7 +120,8 @@ async fn start() -> Fixture {
     let clusters = [cluster("lkc-a"), cluster("lkc-b")];
     let rights = [cluster_admin("rb-a", "lkc-a"), cluster_admin("rb-b", "lkc-b")];
     let keys = [key(KEY, "lkc-a"), key(OTHER_KEY, "lkc-b")];
-    let items: Vec<ConfigItem> = [clusters, rights, keys].concat();
+    let principals = [somebody("User:sa-a"), somebody("User:u-b")];
+    let items: Vec<ConfigItem> = [clusters, rights, keys, principals].concat();
     let end = SnapshotEnd { items: items.len() as u64 };
     let begin = SnapshotBegin { epoch: 1, revision: 1, pepper: PEPPER.to_vec().into() };
     for update in

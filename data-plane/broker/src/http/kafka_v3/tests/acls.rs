@@ -230,3 +230,43 @@ async fn who_may_not_see_or_change_acls_is_refused() {
     assert!(fixture.acls("/acls").await.is_empty());
     fixture.broker.shutdown().await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_acl_for_somebody_who_is_not_of_the_organization_is_refused_by_name() {
+    let mut fixture = start().await;
+    let stranger = fleet::PrincipalOfOrganization {
+        principal: "User:sa-stranger".to_owned(),
+        organization_id: "00000000-0000-7000-8000-000000000002".to_owned(),
+    };
+    let stranger = ConfigItem { item: Some(Item::Principal(stranger)) };
+    fixture.apply(2, vec![Change::Upsert(stranger)]).await;
+    let mut messages = Vec::new();
+    for principal in ["User:sa-stranger", "User:sa-nobody", "User:u-nobody", "User:alice"] {
+        let answer = fixture.post("/acls", with("principal", json!(principal))).await;
+        assert_eq!(code(&answer), (400, 40002), "{principal}");
+        messages.push(answer.1["message"].as_str().unwrap().to_owned());
+    }
+    messages.dedup();
+    assert_eq!(messages.len(), 1, "who exists elsewhere is not revealed: {messages:?}");
+    assert!(messages[0].starts_with("principal: "), "{messages:?}");
+    let batch = json!({"data": [read_orders(), with("principal", json!("User:sa-stranger"))]});
+    assert_eq!(code(&fixture.post("/acls:batch", batch).await), (400, 40002));
+    assert!(fixture.acls("/acls").await.is_empty());
+    fixture.broker.shutdown().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_acl_waits_for_a_principal_that_the_broker_is_just_told_of() {
+    let mut fixture = start().await;
+    let request = fixture.request(Method::POST, "/acls").json(&with("principal", json!("User:sa-new")));
+    let waiting = tokio::spawn(send(request));
+    fixture.apply(2, vec![Change::Upsert(somebody("User:sa-new"))]).await;
+    assert_eq!(waiting.await.unwrap().0, 201);
+    let gone = Change::Delete(ConfigItemKey { key: Some(Key::Principal("User:sa-new".to_owned())) });
+    fixture.apply(3, vec![gone]).await;
+    // What there is stays, and can be deleted; more cannot be created.
+    assert_eq!(code(&fixture.post("/acls", with("principal", json!("User:sa-new"))).await), (400, 40002));
+    assert_eq!(fixture.acls("/acls?principal=User%3Asa-new").await.len(), 1);
+    assert_eq!(fixture.delete(EVERYTHING).await.1["data"].as_array().unwrap().len(), 1);
+    fixture.broker.shutdown().await;
+}
