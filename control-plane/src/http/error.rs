@@ -125,7 +125,11 @@ impl ApiError {
 
     /// 503: the database is away. Nothing was stored.
     pub fn unavailable() -> Self {
-        let detail = "the service is not available at the moment: try again shortly";
+        Self::unavailable_because("the service is not available at the moment: try again shortly")
+    }
+
+    /// 503: something that the answer needs is away. Nothing was stored.
+    pub fn unavailable_because(detail: impl Into<String>) -> Self {
         let mut error =
             Self::new(StatusCode::SERVICE_UNAVAILABLE, "service_unavailable", "Service Unavailable", detail);
         error.retry_after_seconds = Some(1);

@@ -11,6 +11,7 @@ pub mod body;
 pub mod call;
 pub mod caller;
 pub mod client_quotas;
+pub mod cloud_metrics;
 pub mod clusters;
 pub mod credentials;
 pub mod delivery;

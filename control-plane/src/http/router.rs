@@ -11,9 +11,9 @@ use utoipa_axum::routes;
 use super::error::ApiError;
 use super::operations::Operations;
 use super::{
-    api_keys, applied_quotas, audit, client_quotas, clusters, delivery, detach, entity_tag, environments, health,
-    kafka, openapi, organizations, quota_scopes, rate_limit, request_id, role_bindings, service_accounts, sessions,
-    users,
+    api_keys, applied_quotas, audit, client_quotas, cloud_metrics, clusters, delivery, detach, entity_tag,
+    environments, health, kafka, openapi, organizations, quota_scopes, rate_limit, request_id, role_bindings,
+    service_accounts, sessions, users,
 };
 use crate::app::App;
 
@@ -48,6 +48,7 @@ fn operations() -> OpenApiRouter<Arc<App>> {
         .routes(routes!(applied_quotas::get::handle))
         .routes(routes!(quota_scopes::list::handle))
         .routes(routes!(quota_scopes::get::handle))
+        .routes(routes!(cloud_metrics::export))
         .routes(routes!(audit::list::handle))
         .routes(routes!(audit::get::handle))
 }

@@ -122,6 +122,10 @@ fn cases(own: &Ids, theirs: &Ids) -> BTreeMap<&'static str, Vec<Case>> {
             .map(|(code, name, id)| refused(format!("/service-quota/v1/applied-quotas/{code}?{name}={id}"), None))
             .into(),
         ),
+        (
+            "get /v2/metrics/cloud/export",
+            vec![refused(format!("/v2/metrics/cloud/export?resource.kafka.id={}", theirs.cluster), None)],
+        ),
         ("get /service-quota/v1/scopes", vec![]),
         (
             "get /service-quota/v1/scopes/{id}",

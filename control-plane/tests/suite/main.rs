@@ -9,6 +9,7 @@ mod api_keys;
 mod audit;
 mod authentication;
 mod client_quotas;
+mod cloud_metrics;
 mod clusters;
 mod config_stream;
 mod config_stream_random;
