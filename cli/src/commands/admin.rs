@@ -4,7 +4,7 @@ use std::path::Path;
 
 use millstream_control_plane::{DatabaseUrl, QuotaChange, set_quota};
 
-use crate::command_line::{AdminNoun, QuotaVerb};
+use crate::command_line::admin::{AdminNoun, QuotaVerb};
 use crate::failure::{Failure, chain};
 use crate::output::Output;
 use crate::up::parse_database_url;
