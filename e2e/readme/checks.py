@@ -64,7 +64,7 @@ class Reader:
         start = time.monotonic()
         ran = subprocess.run(["bash", "-c", PREAMBLE + self.complete(command)], cwd=self.directory, stdin=subprocess.DEVNULL,
                              stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=LIMIT, text=True)
-        self.printed = ran.stdout
+        self.printed += ran.stdout
         missing = [text for text in expected if text not in ran.stdout]
         problem = f"exit code {ran.returncode}" if ran.returncode else f"it did not print {missing[0]!r}" if missing else None
         if problem:
