@@ -160,6 +160,10 @@ pub struct UpArgs {
     /// SQLite file in the data directory]
     #[arg(long, value_name = "URL", env = "MILLSTREAM_DATABASE_URL", hide_env_values = true)]
     pub database_url: Option<String>,
+    /// How the first user logs in; counts at the first start only, which makes the password
+    #[arg(long, value_name = "EMAIL", default_value = "admin@localhost", env = "MILLSTREAM_ADMIN_EMAIL",
+        value_parser = millstream_control_plane::normalize_email)]
+    pub admin_email: String,
     /// What is logged to stderr, such as info or millstream_broker=debug
     #[arg(long, value_name = "FILTER", default_value = "warn", env = "MILLSTREAM_LOG")]
     pub log: String,

@@ -25,6 +25,8 @@ const COLUMNS: &[Column] = &[
     column("Organization", "/organization_id"),
     column("Cloud API key", "/cloud_api_key"),
     column("Secret", "/cloud_api_secret"),
+    column("Admin e-mail", "/admin_email"),
+    column("Admin password", "/admin_password"),
 ];
 
 /// Runs the replica until it is told to stop.
@@ -65,7 +67,11 @@ pub fn run(runtime: &Runtime, args: ControlPlaneArgs, output: Output) -> Result<
         let control_plane =
             started.map_err(|error| Failure::failed(format!("cannot start the control plane: {}", chain(&error))))?;
         let mut ready = json!({ "rest_url": rest_url, "fleet_address": fleet_address.to_string() });
-        let printed = match make_organization(&control_plane, args.new_organization.as_deref(), &mut ready).await {
+        let made = match &args.new_organization {
+            Some(name) => make_organization(&control_plane, name, args.admin_email.as_deref(), &mut ready).await,
+            None => Ok(()),
+        };
+        let printed = match made {
             Ok(()) => output.object(COLUMNS, &ready),
             Err(failure) => Err(failure),
         };
@@ -77,14 +83,22 @@ pub fn run(runtime: &Runtime, args: ControlPlaneArgs, output: Output) -> Result<
     })
 }
 
-async fn make_organization(control_plane: &ControlPlane, name: Option<&str>, ready: &mut Value) -> Result<(), Failure> {
-    let Some(name) = name else { return Ok(()) };
-    let made = control_plane.bootstrap(name).await;
+async fn make_organization(
+    control_plane: &ControlPlane,
+    name: &str,
+    admin_email: Option<&str>,
+    ready: &mut Value,
+) -> Result<(), Failure> {
+    let made = control_plane.bootstrap(name, admin_email).await;
     let made = made.map_err(|error| Failure::failed(format!("cannot make the organization: {}", chain(&error))))?;
     ready["organization_id"] = json!(made.organization_id.to_string());
     ready["user_id"] = json!(made.user_id.to_string());
     ready["cloud_api_key"] = json!(made.cloud_api_key.to_string());
     ready["cloud_api_secret"] = json!(made.cloud_api_secret.expose());
+    if let Some(login) = made.login {
+        ready["admin_email"] = json!(login.email);
+        ready["admin_password"] = json!(login.password.expose());
+    }
     Ok(())
 }
 

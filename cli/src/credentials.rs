@@ -17,8 +17,8 @@ const MAX_CREDENTIALS_BYTES: u64 = 64 * 1024;
 /// Only the owner reads and writes it.
 const OWNER_ONLY: u32 = 0o600;
 
-/// Everything that a client of this machine's service needs. The same fields, and `pid`, are what
-/// `millstream up --output json` prints; fields are added over time, never renamed.
+/// Everything that a client of this machine's service needs. The same fields without
+/// `admin_password`, and `pid`, are what `millstream up --output json` prints; fields are added over time, never renamed.
 #[derive(Clone, Serialize, Deserialize)]
 pub struct Credentials {
     pub bootstrap_servers: String,
@@ -32,12 +32,23 @@ pub struct Credentials {
     pub kafka_api_secret: String,
     pub cloud_api_key: String,
     pub cloud_api_secret: String,
+    /// How the first user logs in; data directories of releases before there were logins have none.
+    #[serde(flatten)]
+    pub admin: Option<AdminLogin>,
     pub data_dir: PathBuf,
     /// SASL_PLAINTEXT or SASL_SSL.
     pub security_protocol: String,
     /// The authority that signed the Kafka listener's certificate.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub tls_ca_file: Option<PathBuf>,
+}
+
+/// How the first user of a service logs in. Has no `Debug`: it holds a secret.
+#[derive(Clone, Serialize, Deserialize)]
+pub struct AdminLogin {
+    pub admin_email: String,
+    /// The password of the first start: whoever changed it since knows the new one.
+    pub admin_password: String,
 }
 
 /// Why the credentials file cannot be used.
@@ -118,6 +129,7 @@ mod tests {
             kafka_api_secret: "kafka-secret".into(),
             cloud_api_key: "C".into(),
             cloud_api_secret: "cloud-secret".into(),
+            admin: None,
             data_dir: data_dir.to_path_buf(),
             security_protocol: "SASL_PLAINTEXT".into(),
             tls_ca_file: None,

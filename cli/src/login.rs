@@ -272,6 +272,7 @@ mod tests {
             kafka_api_secret: "s1".into(),
             cloud_api_key: "FILECLOUD".into(),
             cloud_api_secret: "s2".into(),
+            admin: None,
             data_dir: "/nowhere".into(),
             security_protocol: "SASL_PLAINTEXT".into(),
             tls_ca_file: None,

@@ -131,6 +131,8 @@ fn the_first_start_makes_everything_and_the_second_prints_the_same() {
     assert_eq!(up.ready["pid"], up.child.id());
     let file = data_dir.join("credentials.json");
     assert_eq!(fs::metadata(&file).expect("file").permissions().mode() & 0o777, 0o600);
+    assert_eq!(up.text("admin_email"), "admin@localhost");
+    assert!(up.ready.get("admin_password").is_none(), "the password is in the file alone");
     let first = up.ready.clone();
     assert_eq!(up.stop("-INT"), Some(0));
 

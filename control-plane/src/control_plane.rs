@@ -17,19 +17,20 @@ use crate::domain::api_key::secret_from_random;
 use crate::domain::names;
 use crate::domain::quota::{self, Share};
 use crate::domain::timestamp::Clock;
+use crate::domain::user::{UserError, normalize_email};
 use crate::fleet::forwarders::Forwarders;
 use crate::fleet::propagation::Propagation;
 use crate::http::delivery::LostAnswers;
 use crate::http::rate_limit::{RateLimits, RequestRates};
 use crate::login_attempts::LoginAttempts;
-use crate::passwords::Passwords;
+use crate::passwords::{PasswordError, Passwords};
 use crate::random::{self, RandomError};
 use crate::secrets::{InstallationSecrets, SecretsError, SecretsSource, same_secret};
 use crate::server::{Protocols, serve, tls_acceptor};
 use crate::store::error::StoreError;
 use crate::store::quotas::TakeError;
 use crate::store::{
-    Database, DatabaseUrl, OpenDatabaseError, api_keys, installation, organizations, quotas, role_bindings,
+    Database, DatabaseUrl, OpenDatabaseError, api_keys, installation, organizations, quotas, role_bindings, users,
 };
 use crate::tasks::audit_writer::AuditLog;
 use crate::{fleet, http, tasks};
@@ -91,6 +92,12 @@ pub enum BootstrapError {
     /// The name is not acceptable.
     #[error("the organization's name {0}")]
     Name(#[from] names::TextError),
+    /// The first user's e-mail address is not acceptable.
+    #[error(transparent)]
+    User(#[from] UserError),
+    /// The first user's password could not be hashed.
+    #[error(transparent)]
+    Password(#[from] PasswordError),
     /// The database failed. Nothing was stored.
     #[error(transparent)]
     Store(#[from] StoreError),
@@ -113,6 +120,17 @@ pub struct Bootstrapped {
     pub cloud_api_key: ApiKeyId,
     /// Its secret.
     pub cloud_api_secret: Secret,
+    /// How the first user logs in; none if it was given no e-mail address.
+    pub login: Option<FirstLogin>,
+}
+
+/// How the first user of an organization logs in. The password cannot be had again.
+#[derive(Debug, Clone)]
+pub struct FirstLogin {
+    /// The e-mail address, as it is stored.
+    pub email: String,
+    /// The password.
+    pub password: Secret,
 }
 
 /// One running replica.
@@ -188,11 +206,21 @@ impl ControlPlane {
         self.fleet_address
     }
 
-    /// Makes an organization with a first user, who administers it, and a Cloud API key. Each call makes another one: the caller keeps the
-    /// answer, and calls this at the first start only.
-    pub async fn bootstrap(&self, organization_display_name: &str) -> Result<Bootstrapped, BootstrapError> {
+    /// Makes an organization with a first user, who administers it, and a Cloud API key. With an e-mail address, the
+    /// first user gets a password and can log in. Each call makes another one: the caller keeps the answer, and calls
+    /// this at the first start only.
+    pub async fn bootstrap(
+        &self,
+        organization_display_name: &str,
+        first_user_email: Option<&str>,
+    ) -> Result<Bootstrapped, BootstrapError> {
         names::check_display_name(organization_display_name)?;
         let app = &self.app;
+        let login = first_user_email.map(new_login).transpose()?;
+        let password_hash = match &login {
+            Some(login) => app.passwords.hash(login.password.expose()).await?,
+            None => String::new(),
+        };
         let now = app.clock.now();
         let organization_id = OrganizationId(uuid::Builder::from_random_bytes(random::bytes()?).into_uuid());
         let user_id = UserId::from_random(random::bytes()?);
@@ -212,6 +240,14 @@ impl ControlPlane {
             created_at: now.0,
             updated_at: now.0,
         };
+        let user = users::User {
+            id: user_id.clone(),
+            email: login.as_ref().map(|login| login.email.clone()).unwrap_or_default(),
+            full_name: String::new(),
+            password_hash,
+            created_at: now.0,
+            updated_at: now.0,
+        };
         let binding = role_bindings::RoleBinding {
             organization_id,
             id: RoleBindingId::from_random(random::bytes()?),
@@ -223,14 +259,8 @@ impl ControlPlane {
             created_at: now.0,
         };
         let mut transaction = app.database.write().await?;
-        organizations::insert_with_first_user(
-            &mut transaction,
-            organization_id,
-            organization_display_name,
-            &user_id,
-            now,
-        )
-        .await?;
+        organizations::insert(&mut transaction, organization_id, organization_display_name, now).await?;
+        users::insert_into_organization(&mut transaction, organization_id, &user).await?;
         api_keys::insert_into_organization(&mut transaction, organization_id, &key).await?;
         role_bindings::insert(&mut transaction, &binding, &Scope::Organization).await?;
         let mut taken = key.shares();
@@ -238,7 +268,7 @@ impl ControlPlane {
         taken.push(Share::of_organization(&quota::USERS));
         quotas::take_in(&mut transaction, organization_id, taken, now).await?;
         transaction.commit().await?;
-        Ok(Bootstrapped { organization_id, user_id, cloud_api_key, cloud_api_secret: Secret::new(secret) })
+        Ok(Bootstrapped { organization_id, user_id, cloud_api_key, cloud_api_secret: Secret::new(secret), login })
     }
 
     /// Counts again what the quota counters count. Returns the codes of those that are wrong.
@@ -259,6 +289,12 @@ impl ControlPlane {
         }
         self.app.database.close().await;
     }
+}
+
+/// A password as random as the secret of an API key.
+fn new_login(email: &str) -> Result<FirstLogin, BootstrapError> {
+    let email = normalize_email(email)?;
+    Ok(FirstLogin { email, password: Secret::new(secret_from_random(random::bytes()?)) })
 }
 
 /// The first epoch is the time at which the database was made: another database has another one.

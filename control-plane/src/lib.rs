@@ -22,8 +22,11 @@ mod store;
 mod tasks;
 
 pub use admin::{QuotaChange, SetQuotaError, set_quota};
-pub use control_plane::{BootstrapError, Bootstrapped, Config, ControlPlane, DEFAULT_AUDIT_RETENTION_DAYS, StartError};
+pub use control_plane::{
+    BootstrapError, Bootstrapped, Config, ControlPlane, DEFAULT_AUDIT_RETENTION_DAYS, FirstLogin, StartError,
+};
 pub use domain::token_bucket::Rate;
+pub use domain::user::{UserError, normalize_email};
 pub use http::rate_limit::RequestRates;
 pub use http::router::openapi_document;
 pub use secrets::{SECRET_BYTES, SecretsError, SecretsSource};

@@ -36,6 +36,10 @@ pub struct ControlPlaneArgs {
     /// Make another organization of this name and print its first Cloud API key
     #[arg(long, value_name = "NAME")]
     pub new_organization: Option<String>,
+    /// Give the new organization's first user this e-mail address and a password, which is printed too
+    #[arg(long, value_name = "EMAIL", requires = "new_organization",
+        value_parser = millstream_control_plane::normalize_email)]
+    pub admin_email: Option<String>,
     /// What is logged to stderr, such as info or millstream_control_plane=debug
     #[arg(long, value_name = "FILTER", default_value = "info", env = "MILLSTREAM_LOG")]
     pub log: String,

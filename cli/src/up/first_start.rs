@@ -12,7 +12,7 @@ use millstream_control_plane::ControlPlane;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
-use crate::credentials::write_private_file;
+use crate::credentials::{AdminLogin, write_private_file};
 use crate::failure::{Failure, chain};
 use crate::rest_client::{KeyPair, RestClient};
 
@@ -44,6 +44,9 @@ pub struct CloudKey {
     pub organization_id: String,
     pub key: String,
     pub secret: String,
+    /// How the first user logs in. Not in files of releases before there were logins.
+    #[serde(default)]
+    pub admin: Option<AdminLogin>,
 }
 
 fn cloud_key_file(data_dir: &Path) -> PathBuf {
@@ -61,14 +64,21 @@ pub fn saved_cloud_key(data_dir: &Path) -> Result<Option<CloudKey>, Failure> {
     serde_json::from_slice(&bytes).map(Some).map_err(|_| Failure::failed(format!("{} is damaged", path.display())))
 }
 
-/// Makes the organization and its first cloud API key.
-pub async fn make_cloud_key(control_plane: &ControlPlane, data_dir: &Path) -> Result<CloudKey, Failure> {
-    let made = control_plane.bootstrap(ORGANIZATION_NAME).await;
+/// Makes the organization, its first user and its first cloud API key.
+pub async fn make_cloud_key(
+    control_plane: &ControlPlane,
+    admin_email: &str,
+    data_dir: &Path,
+) -> Result<CloudKey, Failure> {
+    let made = control_plane.bootstrap(ORGANIZATION_NAME, Some(admin_email)).await;
     let made = made.map_err(|error| Failure::failed(format!("cannot make the organization: {}", chain(&error))))?;
     let key = CloudKey {
         organization_id: made.organization_id.to_string(),
         key: made.cloud_api_key.to_string(),
         secret: made.cloud_api_secret.expose().to_string(),
+        admin: made
+            .login
+            .map(|login| AdminLogin { admin_email: login.email, admin_password: login.password.expose().to_string() }),
     };
     let path = cloud_key_file(data_dir);
     let text = serde_json::to_vec(&key).expect("strings are valid JSON");

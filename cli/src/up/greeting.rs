@@ -1,6 +1,7 @@
 //! What `millstream up` prints when everything is ready.
 //!
-//! For people: the keys and lines to copy. For programs: exactly one JSON object.
+//! For people: the keys and lines to copy. For programs: exactly one JSON object. The first user's password is in the
+//! credentials file alone.
 
 use std::path::Path;
 use std::time::Duration;
@@ -36,6 +37,9 @@ impl Greeting<'_> {
 
     fn json(&self) -> Result<Value, Failure> {
         let mut object = serde_json::to_value(self.credentials).map_err(|error| Failure::failed(error.to_string()))?;
+        if let Some(object) = object.as_object_mut() {
+            object.remove("admin_password");
+        }
         object["pid"] = std::process::id().into();
         Ok(object)
     }
@@ -63,6 +67,10 @@ impl Greeting<'_> {
         ];
         for (name, value) in facts {
             text.push_str(&format!("  {name:<20}{value}\n"));
+        }
+        if let Some(admin) = &credentials.admin {
+            text.push_str(&format!("  {:<20}{}\n", "Admin e-mail", admin.admin_email));
+            text.push_str(&format!("  {:<20}admin_password in {}\n", "Admin password", file.display()));
         }
         text.push_str(&format!("  {:<20}{}\n", "Kept in", file.display()));
         if let Some(authority) = &credentials.tls_ca_file {

@@ -86,7 +86,7 @@ async fn serve(
         () = signals.next() => return Ok(()),
     };
     let result = tokio::select! {
-        ready = service.make_ready(&data_dir, &places) => ready,
+        ready = service.make_ready(args, &data_dir, &places) => ready,
         () = signals.next() => Ok(None),
     };
     let result = match result {
@@ -220,7 +220,12 @@ impl Service {
     }
 
     /// Waits until a client gets in; makes everything it needs at the first start.
-    async fn make_ready(&mut self, data_dir: &DataDir, places: &Places) -> Result<Option<Ready>, Failure> {
+    async fn make_ready(
+        &mut self,
+        args: &UpArgs,
+        data_dir: &DataDir,
+        places: &Places,
+    ) -> Result<Option<Ready>, Failure> {
         let saved = Credentials::load(data_dir.path()).map_err(|error| Failure::failed(chain(&error)))?;
         let is_first_start = saved.is_none();
         let broker_runs = self.agent.broker_is_running();
@@ -229,7 +234,7 @@ impl Service {
         })?;
         let mut credentials = match &saved {
             Some(saved) => saved.clone(),
-            None => self.make_first_credentials(data_dir, places).await?,
+            None => self.make_first_credentials(&args.admin_email, data_dir, places).await?,
         };
         credentials.bootstrap_servers = places.bootstrap_servers.clone();
         credentials.rest_url = places.rest_url.clone();
@@ -247,10 +252,15 @@ impl Service {
         Ok(Some(Ready { credentials, is_first_start }))
     }
 
-    async fn make_first_credentials(&self, data_dir: &DataDir, places: &Places) -> Result<Credentials, Failure> {
+    async fn make_first_credentials(
+        &self,
+        admin_email: &str,
+        data_dir: &DataDir,
+        places: &Places,
+    ) -> Result<Credentials, Failure> {
         let cloud = match first_start::saved_cloud_key(data_dir.path())? {
             Some(cloud) => cloud,
-            None => first_start::make_cloud_key(&self.control_plane, data_dir.path()).await?,
+            None => first_start::make_cloud_key(&self.control_plane, admin_email, data_dir.path()).await?,
         };
         let cloud_pair = KeyPair { key: cloud.key.clone(), secret: cloud.secret.clone() };
         let api = RestClient::new(&places.own_rest_url, cloud_pair, None)?;
@@ -266,6 +276,7 @@ impl Service {
             kafka_api_secret: made.kafka.secret,
             cloud_api_key: cloud.key,
             cloud_api_secret: cloud.secret,
+            admin: cloud.admin,
             data_dir: data_dir.path().to_path_buf(),
             security_protocol: String::new(),
             tls_ca_file: None,

@@ -1,6 +1,6 @@
-//! Organizations and their users.
+//! Organizations.
 
-use millstream_api::ids::{OrganizationId, UserId};
+use millstream_api::ids::OrganizationId;
 
 use super::Transaction;
 use super::error::StoreError;
@@ -47,22 +47,16 @@ pub async fn lock(transaction: &mut Transaction, organization_id: OrganizationId
     Ok(())
 }
 
-/// Stores a new organization with its first user. There is no caller yet, hence no scope.
-pub async fn insert_with_first_user(
+/// Stores a new organization. There is no caller yet, hence no scope.
+pub async fn insert(
     transaction: &mut Transaction,
     organization_id: OrganizationId,
     display_name: &str,
-    user_id: &UserId,
     now: Timestamp,
 ) -> Result<(), StoreError> {
-    on!(&mut *transaction, connection => {
+    on!(transaction, connection => {
         sqlx::query("INSERT INTO organizations (id, display_name, created_at, updated_at) VALUES ($1, $2, $3, $3)")
             .bind(organization_id.to_string()).bind(display_name).bind(now.0).execute(connection).await.map(|_| ())
-    })?;
-    on!(transaction, connection => {
-        sqlx::query("INSERT INTO users (organization_id, id, created_at, updated_at) VALUES ($1, $2, $3, $3)")
-            .bind(organization_id.to_string()).bind(user_id.as_str()).bind(now.0)
-            .execute(connection).await.map(|_| ())
     })?;
     Ok(())
 }

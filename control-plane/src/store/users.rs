@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use millstream_api::ids::UserId;
+use millstream_api::ids::{OrganizationId, UserId};
 use sqlx::AssertSqlSafe;
 
 use super::Transaction;
@@ -34,12 +34,21 @@ from_row!(User { plain: [email, full_name, password_hash, created_at, updated_at
 
 /// Stores a new user. Fails with `Duplicate` if the e-mail address is taken.
 pub async fn insert(transaction: &mut Transaction, scope: &OrgScope, user: &User) -> Result<(), StoreError> {
+    insert_into_organization(transaction, scope.organization_id(), user).await
+}
+
+/// Stores the first user of a new organization, which nobody could be authenticated for yet.
+pub async fn insert_into_organization(
+    transaction: &mut Transaction,
+    organization_id: OrganizationId,
+    user: &User,
+) -> Result<(), StoreError> {
     on!(transaction, connection => {
         sqlx::query(
             "INSERT INTO users (organization_id, id, email, full_name, password_hash, created_at, updated_at) \
              VALUES ($1, $2, $3, $4, $5, $6, $7)",
         )
-        .bind(scope.organization_id().to_string()).bind(user.id.as_str()).bind(user.email.as_str())
+        .bind(organization_id.to_string()).bind(user.id.as_str()).bind(user.email.as_str())
         .bind(user.full_name.as_str()).bind(user.password_hash.as_str()).bind(user.created_at).bind(user.updated_at)
         .execute(connection).await.map(|_| ())
     })?;

@@ -6,13 +6,8 @@ use crate::fixture::rest::{cloud_key_body, cluster_body};
 use crate::fixture::{Answer, Engine, Installation, Rest};
 
 /// Objects that need more than one organization to be made: their own suites have them.
-const MADE_ELSEWHERE: &[&str] = &[
-    "/kafka-quotas/v1/client-quotas/{id}",
-    "/iam/v2/users/{id}",
-    "/iam/v2/sessions/{id}",
-    "/iam/v2/sessions",
-    "/org/v2/organizations/{id}",
-];
+const MADE_ELSEWHERE: &[&str] =
+    &["/kafka-quotas/v1/client-quotas/{id}", "/iam/v2/sessions/{id}", "/iam/v2/sessions", "/org/v2/organizations/{id}"];
 
 fn tag(answer: &Answer) -> String {
     let tag = answer.headers.get("etag").unwrap_or_else(|| panic!("no ETag: {answer:?}"));
@@ -50,6 +45,9 @@ async fn make(installation: &Installation, collection: &str) -> (String, String,
                 format!("?environment={environment}"),
                 json!({"spec":{"display_name":"b","environment":{"id":environment}}}),
             )
+        }
+        "/iam/v2/users" => {
+            (made(collection, json!({"email":"ann@example.com"})).await, String::new(), json!({"full_name":"Ann"}))
         }
         "/iam/v2/role-bindings" => {
             let account = rest.create_service_account("bound").await;

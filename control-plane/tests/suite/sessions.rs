@@ -1,5 +1,6 @@
 //! Logging in: what a session may do, and how it ends.
 
+use millstream_control_plane::BootstrapError;
 use serde_json::json;
 use tokio::task::JoinSet;
 
@@ -22,6 +23,24 @@ on_both_engines! {
         let crn = format!("crn://confluent.cloud/organization={organization}");
         rest.bind_role(&user, "OrganizationAdmin", &crn).await;
         session.post("/org/v2/environments", json!({"display_name":"x"})).await.expect(201);
+    }
+
+    async fn the_first_user_logs_in_and_administers_the_organization(engine: Engine) {
+        let installation = Installation::start(engine).await;
+        let made = installation.control_plane().bootstrap("Initech", Some("Root@Localhost")).await.expect("made");
+        let login = made.login.expect("a login");
+        let rest = &installation.rest;
+        rest.log_in("root@localhost", "not the password").await.expect_error(401);
+        let answer = rest.log_in("root@localhost", login.password.expose()).await.expect(201);
+        assert_eq!(answer.text_at("/user_id"), made.user_id.to_string());
+        assert_eq!(answer.text_at("/organization_id"), made.organization_id.to_string());
+        let session = rest.with_token(&answer.text_at("/token"));
+        session.post("/org/v2/environments", json!({"display_name":"x"})).await.expect(201);
+        let user = session.get(&format!("/iam/v2/users/{}", made.user_id)).await.expect(200);
+        assert_eq!(user.text_at("/email"), login.email);
+
+        let refused = installation.control_plane().bootstrap("Initrode", Some("nobody")).await;
+        assert!(matches!(refused, Err(BootstrapError::User(_))), "{refused:?}");
     }
 
     async fn a_session_ends_with_a_logout_and_with_another_password(engine: Engine) {

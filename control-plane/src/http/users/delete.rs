@@ -6,11 +6,13 @@ use axum::extract::State;
 use axum::http::StatusCode;
 use millstream_api::ids::{Principal, UserId};
 
+use super::render;
 use crate::app::App;
 use crate::domain::authorization::{Action, Target};
 use crate::domain::quota::{self, Share};
 use crate::fleet::wait;
 use crate::http::caller::Caller;
+use crate::http::entity_tag::Condition;
 use crate::http::error::ApiError;
 use crate::http::path::PathId;
 use crate::http::role_bindings::keep_an_administrator;
@@ -25,13 +27,15 @@ use crate::store::{api_keys, organizations, quotas, sessions, shard, users};
 pub async fn handle(
     State(app): State<Arc<App>>,
     caller: Caller,
+    condition: Condition,
     PathId(id): PathId<UserId>,
 ) -> Result<StatusCode, ApiError> {
     let mut transaction = app.database.write_for(&caller.scope).await?;
     organizations::lock(&mut transaction, caller.scope.organization_id()).await?;
     let user = users::get_and_lock(&mut transaction, &caller.scope, &id).await?;
-    user.ok_or_else(ApiError::not_found)?;
+    let user = user.ok_or_else(ApiError::not_found)?;
     caller.authorize(Action::DeleteUser, Target::User(&id))?;
+    condition.check(&render(&app, caller.scope.organization_id(), &user))?;
     let owner = Principal::User(id.clone());
     let keys = api_keys::delete_of_owner(&mut transaction, &caller.scope, &owner).await?;
     let bindings = role_bindings::delete_with(&mut transaction, &caller.scope, Gone::User(&id)).await?;

@@ -12,6 +12,7 @@ use crate::app::App;
 use crate::domain::authorization::{Action, Target};
 use crate::http::body::JsonBody;
 use crate::http::caller::Caller;
+use crate::http::entity_tag::Condition;
 use crate::http::error::ApiError;
 use crate::http::path::PathId;
 use crate::store::{sessions, users};
@@ -23,6 +24,7 @@ use crate::store::{sessions, users};
 pub async fn handle(
     State(app): State<Arc<App>>,
     caller: Caller,
+    condition: Condition,
     PathId(id): PathId<UserId>,
     body: JsonBody<UpdateUser>,
 ) -> Result<Json<User>, ApiError> {
@@ -39,6 +41,7 @@ pub async fn handle(
     let mut transaction = app.database.write_for(&caller.scope).await?;
     let row = users::get_and_lock(&mut transaction, &caller.scope, &id).await?;
     let mut row = row.ok_or_else(ApiError::not_found)?;
+    condition.check(&render(&app, caller.scope.organization_id(), &row))?;
     row.full_name = body.value.full_name.unwrap_or(row.full_name);
     check_full_name(&row.full_name)?;
     if let Some(password_hash) = password_hash {
