@@ -5,6 +5,7 @@
 
 pub mod admin;
 pub mod control_plane;
+pub mod session;
 
 use std::path::PathBuf;
 
@@ -12,6 +13,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use admin::AdminNoun;
 use control_plane::ControlPlaneArgs;
+pub use session::{LoginArgs, LogoutArgs};
 
 /// Millstream: managed event streaming that speaks the Kafka protocol.
 #[derive(Parser)]
@@ -52,6 +54,10 @@ pub enum Command {
     Up(UpArgs),
     /// Start one replica of the control plane, without brokers
     ControlPlane(ControlPlaneArgs),
+    /// Begin a session with a password; commands act as its user for an hour
+    Login(LoginArgs),
+    /// End the session
+    Logout(LogoutArgs),
     /// Environments: groups of clusters
     #[command(visible_alias = "env")]
     Environment(EnvironmentGroup),

@@ -11,7 +11,9 @@ use serde_json::Value;
 use crate::command_line::{ConnectionArgs, SecurityProtocol};
 use crate::credentials::Credentials;
 use crate::failure::{Failure, chain};
-use crate::rest_client::{KeyPair, RestClient};
+use crate::output::printable;
+use crate::rest_client::{Identity, KeyPair, RestClient};
+use crate::session::Session;
 
 /// How the Kafka listener is encrypted.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -35,7 +37,9 @@ pub struct KafkaTarget {
 /// What a command knows about the service before it asks for anything.
 pub struct Login {
     url: Option<String>,
-    cloud: Option<KeyPair>,
+    cloud: Option<Identity>,
+    /// Whose session is over, so that nobody is logged in.
+    session_over: Option<String>,
     kafka: Option<KeyPair>,
     /// The cluster that `kafka` belongs to, if that is known.
     kafka_cluster: Option<String>,
@@ -65,17 +69,26 @@ impl Login {
     /// Puts together what flags, variables and the credentials file of `data_dir` say.
     pub fn resolve(connection: &ConnectionArgs, data_dir: &Path) -> Result<Self, Failure> {
         let file = Credentials::load(data_dir).map_err(|error| Failure::failed(chain(&error)))?;
-        Self::merge(connection.clone(), file, data_dir)
+        Self::merge(connection.clone(), file, Session::load(data_dir)?, data_dir)
     }
 
-    fn merge(connection: ConnectionArgs, file: Option<Credentials>, data_dir: &Path) -> Result<Self, Failure> {
+    fn merge(
+        connection: ConnectionArgs,
+        file: Option<Credentials>,
+        session: Option<Session>,
+        data_dir: &Path,
+    ) -> Result<Self, Failure> {
         let given_cloud = pair("cloud", connection.cloud_api_key, connection.cloud_api_secret)?;
         let given_kafka = pair("kafka", connection.kafka_api_key, connection.kafka_api_secret)?;
+        // So has a session, which is of the service that the flags name, or the file.
+        let service = connection.url.clone().or_else(|| file.as_ref().map(|file| file.rest_url.clone()));
+        let session = session.filter(|session| service.is_none_or(|url| same_url(&url, &session.rest_url)));
         // A file of another service has nothing to say about this one.
         let file = file.filter(|file| connection.url.as_deref().is_none_or(|url| same_url(url, &file.rest_url)));
         let mut login = Self {
             url: connection.url,
-            cloud: given_cloud,
+            cloud: given_cloud.map(Identity::Key),
+            session_over: None,
             kafka: given_kafka,
             kafka_cluster: None,
             environment: connection.environment,
@@ -86,10 +99,24 @@ impl Login {
             security_protocol: connection.security_protocol,
             data_dir: data_dir.to_path_buf(),
         };
+        if let Some(session) = session {
+            login.fill_in_session(session);
+        }
         if let Some(file) = file {
             login.fill_in(file);
         }
         Ok(login)
+    }
+
+    fn fill_in_session(&mut self, session: Session) {
+        // One that is over is not replaced by the file's key, which may be allowed more: its user is told.
+        if self.cloud.is_none() {
+            match session.is_over() {
+                true => self.session_over = Some(session.email),
+                false => self.cloud = Some(Identity::Token(session.token)),
+            }
+        }
+        self.url.get_or_insert(session.rest_url);
     }
 
     fn fill_in(&mut self, file: Credentials) {
@@ -111,29 +138,45 @@ impl Login {
         self.url.get_or_insert(file.rest_url);
         self.environment.get_or_insert(file.environment_id);
         self.cluster.get_or_insert(file.cluster_id);
-        self.cloud.get_or_insert(KeyPair { key: file.cloud_api_key, secret: file.cloud_api_secret });
+        if self.cloud.is_none() && self.session_over.is_none() {
+            self.cloud = Some(Identity::Key(KeyPair { key: file.cloud_api_key, secret: file.cloud_api_secret }));
+        }
     }
 
     /// The REST API with the cloud API key.
     pub fn cloud_api(&self) -> Result<RestClient, Failure> {
         let url = self.url()?;
         let Some(cloud) = &self.cloud else {
-            return Err(Failure::not_authorized(format!("no cloud API key for {url}"))
-                .suggest("set MILLSTREAM_CLOUD_API_KEY and MILLSTREAM_CLOUD_API_SECRET"));
+            return Err(self.nobody(format!("no cloud API key for {url}")).suggest(
+                "log in with `millstream login`, or set MILLSTREAM_CLOUD_API_KEY and MILLSTREAM_CLOUD_API_SECRET",
+            ));
         };
-        self.rest(url, cloud)
+        self.rest(url, cloud.clone())
     }
 
     /// The REST API for topics of a cluster: with the Kafka key if it is that cluster's, else with the cloud key.
     pub fn topic_api(&self) -> Result<(RestClient, &str), Failure> {
         let url = self.url()?;
         let cluster = self.cluster()?;
-        let Some(credentials) = self.kafka_key_of(cluster).or(self.cloud.as_ref()) else {
-            return Err(
-                Failure::not_authorized(format!("no API key for cluster {cluster}")).suggest(KAFKA_KEY_SUGGESTION)
-            );
+        let kafka = self.kafka_key_of(cluster).cloned().map(Identity::Key);
+        let Some(identity) = kafka.or_else(|| self.cloud.clone()) else {
+            return Err(self.nobody(format!("no API key for cluster {cluster}")).suggest(KAFKA_KEY_SUGGESTION));
         };
-        Ok((self.rest(url, credentials)?, cluster))
+        Ok((self.rest(url, identity)?, cluster))
+    }
+
+    /// The address of the REST API, and a client that says nothing about who asks.
+    pub fn without_credentials(&self) -> Result<(String, RestClient), Failure> {
+        let url = self.url()?;
+        Ok((url.to_string(), self.rest(url, Identity::Nobody)?))
+    }
+
+    fn nobody(&self, message: String) -> Failure {
+        match &self.session_over {
+            Some(email) => Failure::not_authorized(format!("the session of {} is over", printable(email)))
+                .suggest("log in again with `millstream login`, or forget the session with `millstream logout`"),
+            None => Failure::not_authorized(message),
+        }
     }
 
     /// The environment that the command is about.
@@ -225,9 +268,9 @@ impl Login {
         )
     }
 
-    fn rest(&self, url: &str, credentials: &KeyPair) -> Result<RestClient, Failure> {
+    fn rest(&self, url: &str, identity: Identity) -> Result<RestClient, Failure> {
         let ca_file = self.tls_ca.as_deref().filter(|_| url.starts_with("https:"));
-        Ok(RestClient::new(url, credentials.clone(), ca_file)?)
+        Ok(RestClient::new(url, identity, ca_file)?)
     }
 }
 
@@ -280,7 +323,8 @@ mod tests {
     }
 
     fn login(connection: ConnectionArgs) -> Login {
-        Login::merge(connection, Some(file()), Path::new("/nowhere")).unwrap_or_else(|failure| panic!("{failure}"))
+        Login::merge(connection, Some(file()), None, Path::new("/nowhere"))
+            .unwrap_or_else(|failure| panic!("{failure}"))
     }
 
     #[test]
@@ -301,7 +345,7 @@ mod tests {
             ..ConnectionArgs::default()
         };
         let login = login(flags);
-        assert_eq!(login.cloud.as_ref().map(|pair| pair.key.as_str()), Some("FLAG"));
+        assert!(matches!(&login.cloud, Some(Identity::Key(pair)) if pair.key == "FLAG"));
         assert_eq!(login.cluster().ok(), Some("lkc-flag"));
     }
 
@@ -316,6 +360,43 @@ mod tests {
         assert!(slash.cloud.is_some());
     }
 
+    fn login_in_session(connection: ConnectionArgs, minutes_left: i64) -> Login {
+        let session = Session {
+            rest_url: "http://127.0.0.1:8080".into(),
+            session_id: "id".into(),
+            organization_id: "org".into(),
+            email: "ann@example.com".into(),
+            token: "TOKEN".into(),
+            expires_at: chrono::Utc::now() + chrono::TimeDelta::minutes(minutes_left),
+        };
+        let merged = Login::merge(connection, Some(file()), Some(session), Path::new("/nowhere"));
+        merged.unwrap_or_else(|failure| panic!("{failure}"))
+    }
+
+    #[test]
+    fn a_session_comes_before_the_file_and_after_flags() {
+        let login = login_in_session(ConnectionArgs::default(), 1);
+        assert!(matches!(&login.cloud, Some(Identity::Token(token)) if token == "TOKEN"));
+        let flags = ConnectionArgs {
+            cloud_api_key: Some("FLAG".into()),
+            cloud_api_secret: Some("s".into()),
+            ..ConnectionArgs::default()
+        };
+        assert!(matches!(login_in_session(flags, 1).cloud, Some(Identity::Key(_))));
+    }
+
+    #[test]
+    fn a_token_is_not_sent_to_another_service() {
+        let flags = ConnectionArgs { url: Some("http://other:8080".into()), ..ConnectionArgs::default() };
+        assert!(login_in_session(flags, 1).cloud.is_none());
+    }
+
+    #[test]
+    fn the_file_does_not_take_the_place_of_a_session_that_is_over() {
+        let Err(failure) = login_in_session(ConnectionArgs::default(), -1).cloud_api() else { panic!("logged in") };
+        assert!(failure.message.contains("ann@example.com"), "{failure}");
+    }
+
     #[test]
     fn the_key_of_one_cluster_is_not_used_for_another() {
         let login = login(ConnectionArgs { cluster: Some("lkc-second".into()), ..ConnectionArgs::default() });
@@ -326,14 +407,14 @@ mod tests {
     #[test]
     fn a_key_without_its_secret_is_a_usage_error() {
         let flags = ConnectionArgs { kafka_api_key: Some("K".into()), ..ConnectionArgs::default() };
-        let Err(failure) = Login::merge(flags, Some(file()), Path::new("/nowhere")) else { panic!("accepted") };
+        let Err(failure) = Login::merge(flags, Some(file()), None, Path::new("/nowhere")) else { panic!("accepted") };
         assert_eq!(failure.kind, crate::failure::FailureKind::Usage);
     }
 
     #[test]
     fn secrets_leave_the_machine_only_encrypted() {
-        let bare =
-            Login::merge(ConnectionArgs::default(), None, Path::new("/nowhere")).unwrap_or_else(|f| panic!("{f}"));
+        let bare = Login::merge(ConnectionArgs::default(), None, None, Path::new("/nowhere"))
+            .unwrap_or_else(|f| panic!("{f}"));
         assert_eq!(bare.encryption("kafka.example:9092"), Encryption::TrustSystem);
         assert_eq!(bare.encryption("10.0.0.7:9092"), Encryption::TrustSystem);
         for local in ["localhost:9092", "127.0.0.1:9092", "[::1]:9092"] {

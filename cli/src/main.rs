@@ -13,6 +13,7 @@ mod login;
 mod output;
 mod process;
 mod rest_client;
+mod session;
 mod up;
 
 use std::process::ExitCode;
@@ -54,6 +55,8 @@ fn run(command_line: CommandLine) -> Result<(), Failure> {
         Command::Admin { noun } => runtime.block_on(commands::admin::run(noun, &data_dir?, &output)),
         Command::Up(args) => up::run(&runtime, args, &data_dir?, output),
         Command::ControlPlane(args) => control_plane::run(&runtime, args, output),
+        Command::Login(args) => runtime.block_on(commands::session::log_in(args, &data_dir?, &output)),
+        Command::Logout(args) => runtime.block_on(commands::session::log_out(args, &data_dir?, &output)),
         Command::Environment(group) => {
             let context = context(&group.connection, &data_dir?, output)?;
             runtime.block_on(commands::environment::run(&context, group.verb))

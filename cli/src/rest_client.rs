@@ -1,4 +1,4 @@
-//! The HTTP client of the CLI: JSON in, JSON out, with HTTP Basic credentials.
+//! The HTTP client of the CLI: JSON in, JSON out, with an API key or the token of a session.
 //!
 //! Promises a time limit and a size limit on every answer, and that a list is followed only on the server that was
 //! asked. Understands the error bodies of the control plane and of kafka/v3. Never retries a write.
@@ -28,6 +28,23 @@ const MAX_SHOWN_CHARS: usize = 200;
 pub struct KeyPair {
     pub key: String,
     pub secret: String,
+}
+
+/// Who asks. Has no `Debug`: it holds secrets.
+#[derive(Clone)]
+pub enum Identity {
+    /// Nobody, for logging in.
+    Nobody,
+    /// Whoever owns an API key.
+    Key(KeyPair),
+    /// Whoever began the session with this token.
+    Token(String),
+}
+
+impl From<KeyPair> for Identity {
+    fn from(key: KeyPair) -> Self {
+        Self::Key(key)
+    }
 }
 
 /// Why a request was not answered as hoped.
@@ -74,17 +91,17 @@ impl From<RestError> for Failure {
     }
 }
 
-/// A client for one server and one key.
+/// A client for one server and one identity.
 #[derive(Clone)]
 pub struct RestClient {
     http: reqwest::Client,
     base: Url,
-    credentials: KeyPair,
+    identity: Identity,
 }
 
 impl RestClient {
     /// A client for the server at `url`. No connection is opened yet.
-    pub fn new(url: &str, credentials: KeyPair, ca_file: Option<&Path>) -> Result<Self, RestError> {
+    pub fn new(url: &str, identity: impl Into<Identity>, ca_file: Option<&Path>) -> Result<Self, RestError> {
         let bad_url = || RestError::BadUrl { url: url.to_string() };
         let base = Url::parse(url).map_err(|_| bad_url())?;
         let usable = matches!(base.scheme(), "http" | "https") && base.host().is_some();
@@ -107,7 +124,7 @@ impl RestClient {
             path: ca_file.map_or("this machine".to_string(), |path| path.display().to_string()),
             source,
         })?;
-        Ok(Self { http, base, credentials })
+        Ok(Self { http, base, identity: identity.into() })
     }
 
     /// Reads one object.
@@ -170,7 +187,11 @@ impl RestClient {
         let unreachable =
             |source: reqwest::Error| RestError::Unreachable { origin: self.origin(), source: source.without_url() };
         let mut request = self.http.request(method, url);
-        request = request.basic_auth(&self.credentials.key, Some(&self.credentials.secret));
+        request = match &self.identity {
+            Identity::Nobody => request,
+            Identity::Key(pair) => request.basic_auth(&pair.key, Some(&pair.secret)),
+            Identity::Token(token) => request.bearer_auth(token),
+        };
         if let Some(body) = body {
             request = request.json(body);
         }

@@ -144,6 +144,48 @@ fn the_first_start_makes_everything_and_the_second_prints_the_same() {
 }
 
 #[test]
+fn the_first_user_logs_in_and_out() {
+    let folder = tempfile::tempdir().expect("folder");
+    let data_dir = folder.path().join("data");
+    let up = Up::start(&data_dir, &["--admin-email", "Ann@Example.com"]);
+    let file = fs::read(data_dir.join("credentials.json")).expect("credentials");
+    let credentials: Value = serde_json::from_slice(&file).expect("JSON");
+    let password = credentials["admin_password"].as_str().expect("a password");
+    let output = with_input(&data_dir, "login --email ann@example.com -o json", &format!("{password}\n"));
+    assert_eq!(json_of(&output)["organization_id"], up.ready["organization_id"]);
+    let session_file = data_dir.join("session.json");
+    assert_eq!(fs::metadata(&session_file).expect("file").permissions().mode() & 0o777, 0o600);
+    let session = fs::read_to_string(&session_file).expect("session");
+    assert!(!session.contains(password) && !stdout(&output).contains("eyJ"), "neither password nor token");
+    with_login(&data_dir, "environment create of-a-user");
+
+    with_login(&data_dir, "logout");
+    assert!(!session_file.exists());
+    // The token is worth nothing any more, wherever somebody kept it.
+    fs::write(&session_file, session).expect("written");
+    let refused = run(folder.path(), &format!("environment list --data-dir {}", data_dir.display()));
+    assert_eq!(refused.status.code(), Some(4), "{}", stderr(&refused));
+    with_login(&data_dir, "logout");
+    with_login(&data_dir, "environment list");
+    assert_eq!(up.stop("-TERM"), Some(0));
+}
+
+#[test]
+fn a_directory_of_a_release_without_logins_starts_without_one() {
+    let folder = tempfile::tempdir().expect("folder");
+    let data_dir = folder.path().join("data");
+    assert_eq!(Up::start(&data_dir, &[]).stop("-TERM"), Some(0));
+    let path = data_dir.join("credentials.json");
+    let mut credentials: Value = serde_json::from_slice(&fs::read(&path).expect("credentials")).expect("JSON");
+    let fields = credentials.as_object_mut().expect("an object");
+    assert!(fields.remove("admin_email").is_some() && fields.remove("admin_password").is_some());
+    fs::write(&path, credentials.to_string()).expect("written");
+    let up = Up::start(&data_dir, &[]);
+    assert!(up.ready.get("admin_email").is_none() && up.ready.get("cluster_id").is_some());
+    assert_eq!(up.stop("-TERM"), Some(0));
+}
+
+#[test]
 fn the_story_of_the_readme_and_a_crash_that_loses_nothing() {
     let folder = tempfile::tempdir().expect("folder");
     let data_dir = folder.path().join("data");

@@ -11,6 +11,7 @@ mod delete;
 pub mod environment;
 pub mod role_binding;
 pub mod service_account;
+pub mod session;
 pub mod topic;
 pub mod version;
 

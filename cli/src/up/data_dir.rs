@@ -174,12 +174,13 @@ fn check_version(path: &Path) -> Result<(), DataDirError> {
     }
 }
 
-/// Without a version file there may be nothing but what a first start leaves that was ended early.
+/// Without a version file there may be nothing but what `login` or a first start leaves that was ended early.
 fn check_is_empty(path: &Path) -> Result<(), DataDirError> {
     let entries = fs::read_dir(path).map_err(|error| unwritable(path, &error))?;
     for entry in entries {
         let name = entry.map_err(|error| unwritable(path, &error))?.file_name();
-        let ours = ["lock", "version.new", "write-probe"].iter().any(|ours| name == *ours);
+        let ours =
+            ["lock", "version.new", "write-probe", "session.json", "session.json.new"].iter().any(|ours| name == *ours);
         if !ours {
             return Err(DataDirError::Foreign { path: path.to_path_buf() });
         }
@@ -264,7 +265,7 @@ mod tests {
     #[test]
     fn a_first_start_that_was_ended_early_can_be_repeated() {
         let folder = tempfile::tempdir().expect("folder");
-        for leftover in ["lock", "version.new", "write-probe"] {
+        for leftover in ["lock", "version.new", "write-probe", "session.json", "session.json.new"] {
             fs::write(folder.path().join(leftover), "").expect("leftover");
         }
         assert!(DataDir::open(folder.path()).is_ok());
