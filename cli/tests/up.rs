@@ -151,6 +151,14 @@ fn the_first_user_logs_in_and_out() {
     let file = fs::read(data_dir.join("credentials.json")).expect("credentials");
     let credentials: Value = serde_json::from_slice(&file).expect("JSON");
     let password = credentials["admin_password"].as_str().expect("a password");
+    let wrong = millstream(folder.path())
+        .args(["login", "--email", "ann@example.com", "--data-dir"])
+        .arg(&data_dir)
+        .env("MILLSTREAM_PASSWORD", "not the password")
+        .output()
+        .expect("ran");
+    assert_eq!(wrong.status.code(), Some(4), "{}", stderr(&wrong));
+    assert!(stderr(&wrong).contains("password is wrong") && !data_dir.join("session.json").exists());
     let output = with_input(&data_dir, "login --email ann@example.com -o json", &format!("{password}\n"));
     assert_eq!(json_of(&output)["organization_id"], up.ready["organization_id"]);
     let session_file = data_dir.join("session.json");

@@ -38,7 +38,14 @@ pub async fn log_in(args: LoginArgs, data_dir: &Path, output: &Output) -> Result
     if let Some(organization) = args.organization {
         body["organization_id"] = organization.into();
     }
-    let answer = api.post(&["iam", "v2", "sessions"], &[], &body).await?;
+    let answer = match api.post(&["iam", "v2", "sessions"], &[], &body).await {
+        Err(RestError::Refused { status: StatusCode::UNAUTHORIZED, detail }) => {
+            return Err(Failure::not_authorized(detail).suggest(
+                "`millstream up` keeps the first user's login in the credentials file; an administrator sets passwords",
+            ));
+        }
+        answer => answer?,
+    };
     let text = |field: &str| {
         let value = answer.get(field).and_then(Value::as_str).map(str::to_string);
         value.ok_or_else(|| Failure::failed(format!("the service answered with a session that has no {field}")))
