@@ -237,6 +237,7 @@ impl ControlPlane {
             display_name: "first key".into(),
             description: String::new(),
             secret_hmac: app.secrets.hash_api_key_secret(&cloud_api_key, &secret),
+            revision: 0,
             created_at: now.0,
             updated_at: now.0,
         };

@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use super::envelope::{ObjectMetadata, ObjectReference, ReferenceInput};
+use super::propagation::PropagationStatus;
 
 /// `api_version` of this group.
 pub const API_VERSION: &str = "iam/v2";
@@ -146,6 +147,9 @@ pub struct ApiKey {
     pub metadata: ObjectMetadata,
     /// The key.
     pub spec: ApiKeySpec,
+    /// Whether brokers know it; left out in lists.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub status: Option<PropagationStatus>,
 }
 
 /// What a key is.
@@ -248,6 +252,9 @@ pub struct RoleBinding {
     pub role_name: String,
     /// What the role is for, as it was sent.
     pub crn_pattern: String,
+    /// Whether brokers know it; left out in lists.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub status: Option<PropagationStatus>,
 }
 
 /// Body of `POST /iam/v2/role-bindings`.

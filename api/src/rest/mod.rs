@@ -11,4 +11,5 @@ pub mod errors;
 pub mod iam;
 pub mod kafka_quotas;
 pub mod org;
+pub mod propagation;
 pub mod service_quota;

@@ -144,6 +144,13 @@ impl Propagation {
         listening.map(|session| session.acknowledged).min()
     }
 
+    /// How many connected brokers that listen have not acknowledged a revision.
+    pub fn behind(&self, physical_cluster: &PhysicalClusterId, revision: u64) -> usize {
+        let shards = self.shared.shards.lock().unwrap_or_else(PoisonError::into_inner);
+        let Some(shard) = shards.get(physical_cluster) else { return 0 };
+        shard.sessions.values().filter(|session| !session.is_deaf() && session.acknowledged < revision).count()
+    }
+
     /// The revision that one broker has acknowledged.
     pub fn acknowledged_by(&self, session: &Session) -> u64 {
         self.shared.with_shard(&session.physical_cluster, |shard| {
@@ -244,11 +251,14 @@ mod tests {
         other.acknowledge(4, 4);
         tokio::time::advance(DEAF_AFTER - Duration::from_millis(1)).await;
         assert_eq!(propagation.lowest(&physical_cluster()), Some(3));
+        assert_eq!(propagation.behind(&physical_cluster(), 4), 1);
         // What is sent later does not give it more time.
         deaf.sent(5);
         tokio::time::advance(Duration::from_millis(1)).await;
         assert!(deaf.is_deaf() && !other.is_deaf());
         assert_eq!(propagation.lowest(&physical_cluster()), Some(4));
+        assert_eq!(propagation.behind(&physical_cluster(), 4), 0);
+        assert_eq!(propagation.behind(&physical_cluster(), 5), 1);
         // It is slow, not deaf: every acknowledgement counts.
         deaf.acknowledge(4, 5);
         assert!(!deaf.is_deaf());

@@ -13,6 +13,10 @@ use crate::store::broker_sessions;
 pub const ACKNOWLEDGEMENT_WAIT: Duration = Duration::from_secs(1);
 /// How often brokers at other replicas are looked at while waiting.
 const ELSEWHERE_POLL: Duration = Duration::from_millis(20);
+/// How long an answer is held back for a caller that asks for it with `?wait=ready`.
+pub const READY_WAIT: Duration = Duration::from_secs(30);
+/// How often such a caller's brokers are looked at: one that became deaf, or is at another replica, wakes nobody.
+const READY_POLL: Duration = Duration::from_millis(250);
 
 /// The lowest revision among all live brokers of a physical cluster; none if there are none.
 pub async fn lowest_everywhere(app: &App, physical_cluster: &PhysicalClusterId) -> Option<u64> {
@@ -59,5 +63,39 @@ async fn wait_for(app: &App, physical_cluster: &PhysicalClusterId, revision: u64
         };
         // Either way it is looked at again: an elapsed deadline ends the loop above.
         let _ = timeout_at(next_look, progress.changed()).await;
+    }
+}
+
+/// How many live brokers have not acknowledged what was announced.
+pub async fn pending(app: &App, announced: &Announced) -> u32 {
+    let mut pending = 0_u64;
+    for (physical_cluster, revision) in announced {
+        pending += app.propagation.behind(physical_cluster, *revision) as u64;
+        let Some(pool) = app.database.shared_pool() else { continue };
+        match broker_sessions::behind_elsewhere(pool, &app.replica_id, physical_cluster, *revision).await {
+            Ok(elsewhere) => pending += elsewhere,
+            Err(error) => {
+                warn!(error = &error as &dyn std::error::Error, "cannot read what brokers at other replicas know");
+            }
+        }
+    }
+    u32::try_from(pending).unwrap_or(u32::MAX)
+}
+
+/// Waits until every live broker acknowledged what was announced, `READY_WAIT` is over or the service stops.
+pub async fn until_ready(app: &App, announced: &Announced) {
+    let deadline = Instant::now() + READY_WAIT;
+    let mut progress = app.propagation.progress();
+    loop {
+        progress.mark_unchanged();
+        if pending(app, announced).await == 0 || Instant::now() >= deadline {
+            return;
+        }
+        let next_look = deadline.min(Instant::now() + READY_POLL);
+        tokio::select! {
+            // Either way it is looked at again: an elapsed deadline ends the loop above.
+            _ = timeout_at(next_look, progress.changed()) => {}
+            () = app.shutdown.cancelled() => return,
+        }
     }
 }

@@ -29,6 +29,7 @@ pub mod operations;
 pub mod organizations;
 pub mod parameters;
 pub mod path;
+pub mod propagation;
 pub mod quota_scopes;
 pub mod rate_limit;
 pub mod request_id;

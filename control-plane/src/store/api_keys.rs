@@ -7,6 +7,7 @@ use millstream_api::ids::{
 use sqlx::AssertSqlSafe;
 
 use super::Transaction;
+use super::config_log::to_unsigned;
 use super::error::StoreError;
 use super::page::{self, Condition, Listing, is_one_of};
 use crate::authentication::OrgScope;
@@ -20,7 +21,8 @@ const SELECT: &str = "SELECT id, owner_service_account_id, owner_user_id, cluste
     (SELECT environment_id FROM logical_clusters WHERE logical_clusters.id = api_keys.cluster_id) AS environment_id, \
     (SELECT physical_cluster_id FROM logical_clusters WHERE logical_clusters.id = api_keys.cluster_id) \
     AS physical_cluster_id, \
-    (SELECT kind FROM logical_clusters WHERE logical_clusters.id = api_keys.cluster_id) AS cluster_kind, display_name, description, secret_hmac, created_at, updated_at FROM api_keys";
+    (SELECT kind FROM logical_clusters WHERE logical_clusters.id = api_keys.cluster_id) AS cluster_kind, display_name, description, secret_hmac, revision, created_at, \
+    updated_at FROM api_keys";
 
 /// A stored API key.
 pub struct ApiKey {
@@ -44,6 +46,8 @@ pub struct ApiKey {
     pub description: String,
     /// HMAC of the secret.
     pub secret_hmac: Vec<u8>,
+    /// In which config revision it was last announced; 0 if nobody knows.
+    pub revision: i64,
     /// When it was created.
     pub created_at: i64,
     /// When it was last changed.
@@ -51,7 +55,7 @@ pub struct ApiKey {
 }
 
 from_row!(ApiKey {
-    plain: [display_name, description, secret_hmac, created_at, updated_at],
+    plain: [display_name, description, secret_hmac, revision, created_at, updated_at],
     parsed: [id],
     optional: [owner_service_account_id, owner_user_id, cluster_id, environment_id, cluster_kind, physical_cluster_id],
 });
@@ -81,6 +85,12 @@ impl ApiKey {
             }
         }
         shares
+    }
+
+    /// Where and in which revision it was announced; nowhere if it is a Cloud key or its cluster has no place yet.
+    pub fn announced(&self) -> Vec<(PhysicalClusterId, u64)> {
+        let host = self.physical_cluster_id.clone();
+        host.into_iter().map(|host| (host, to_unsigned(self.revision))).collect()
     }
 
     /// What brokers learn of it; none for a Cloud key.
@@ -153,15 +163,15 @@ pub async fn insert_into_organization(
     on!(transaction, connection => {
         sqlx::query(
             "INSERT INTO api_keys (organization_id, id, owner_service_account_id, owner_user_id, cluster_id, \
-             display_name, description, secret_hmac, created_at, updated_at) \
-             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)",
+             display_name, description, secret_hmac, created_at, updated_at, revision) \
+             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)",
         )
         .bind(organization_id.to_string()).bind(key.id.as_str())
         .bind(key.owner_service_account_id.as_ref().map(ServiceAccountId::as_str))
         .bind(key.owner_user_id.as_ref().map(UserId::as_str))
         .bind(key.cluster_id.as_ref().map(LogicalClusterId::as_str))
         .bind(key.display_name.as_str()).bind(key.description.as_str()).bind(key.secret_hmac.as_slice())
-        .bind(key.created_at).bind(key.updated_at)
+        .bind(key.created_at).bind(key.updated_at).bind(key.revision)
         .execute(connection).await.map(|_| ())
     })?;
     Ok(())
@@ -324,6 +334,20 @@ pub async fn of_cluster(
         sqlx::query_as(AssertSqlSafe(sql)).bind(cluster.as_str()).fetch_all(connection).await
     })?;
     Ok(rows.iter().filter_map(ApiKey::config_item).collect())
+}
+
+/// Notes in which revision every key of a cluster was announced.
+pub async fn set_revision_of_cluster(
+    transaction: &mut Transaction,
+    cluster: &LogicalClusterId,
+    revision: u64,
+) -> Result<(), StoreError> {
+    let revision = i64::try_from(revision).unwrap_or(i64::MAX);
+    on!(transaction, connection => {
+        sqlx::query("UPDATE api_keys SET revision = $2 WHERE cluster_id = $1")
+            .bind(cluster.as_str()).bind(revision).execute(connection).await.map(|_| ())
+    })?;
+    Ok(())
 }
 
 /// One chunk of a snapshot: keys of the clusters on a physical cluster behind an id, in order.

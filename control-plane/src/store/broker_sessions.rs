@@ -69,6 +69,26 @@ pub async fn remove_stale(pool: &PgPool) -> Result<(), StoreError> {
     Ok(())
 }
 
+/// How many live brokers of other replicas have not acknowledged a revision.
+pub async fn behind_elsewhere(
+    pool: &PgPool,
+    replica_id: &str,
+    physical_cluster: &PhysicalClusterId,
+    revision: u64,
+) -> Result<u64, StoreError> {
+    let behind: i64 = sqlx::query_scalar(
+        "SELECT COUNT(*) FROM broker_sessions WHERE physical_cluster_id = $1 AND replica_id <> $2 \
+         AND seen_at > CAST((EXTRACT(EPOCH FROM now()) - $3) * 1000000 AS BIGINT) AND revision < $4",
+    )
+    .bind(physical_cluster.as_str())
+    .bind(replica_id)
+    .bind(LIVE_SECONDS)
+    .bind(i64::try_from(revision).unwrap_or(i64::MAX))
+    .fetch_one(pool)
+    .await?;
+    Ok(to_unsigned(behind))
+}
+
 /// The lowest revision among the live brokers of other replicas; none if there are no such brokers.
 pub async fn lowest_elsewhere(
     pool: &PgPool,

@@ -40,6 +40,13 @@ const MIGRATIONS: &[Migration] = &[
     // SQLite has one process, one connection that writes, and no such walls.
     Migration { sqlite: "", postgres: include_str!("../../migrations/0012_row_security.postgres.sql") },
     both(include_str!("../../migrations/0013_principals_on_brokers.sql")),
+    Migration {
+        sqlite: include_str!("../../migrations/0014_propagation.sql"),
+        postgres: concat!(
+            include_str!("../../migrations/0014_propagation.sql"),
+            include_str!("../../migrations/0014_propagation.postgres.sql")
+        ),
+    },
 ];
 
 /// Number of the advisory lock that keeps replicas from migrating at the same time.

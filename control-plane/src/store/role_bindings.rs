@@ -14,6 +14,7 @@ use sqlx::AssertSqlSafe;
 use tracing::warn;
 
 use super::Transaction;
+use super::config_log::to_unsigned;
 use super::error::StoreError;
 use super::page::{self, Condition, Listing, is_one_of};
 use crate::authentication::OrgScope;
@@ -235,6 +236,63 @@ pub async fn hosts(
         .bind(organization_id.to_string()).fetch_all(connection).await
     })?;
     Ok(rows.into_iter().map(page::parse_column).collect::<sqlx::Result<_>>()?)
+}
+
+/// Notes in which revisions a binding was announced.
+pub async fn set_revisions(
+    transaction: &mut Transaction,
+    binding: &RoleBinding,
+    announced: &[(PhysicalClusterId, u64)],
+) -> Result<(), StoreError> {
+    for (host, revision) in announced {
+        on!(&mut *transaction, connection => {
+            sqlx::query(
+                "INSERT INTO role_binding_revisions (organization_id, role_binding_id, physical_cluster_id, revision) \
+                 VALUES ($1, $2, $3, $4)",
+            )
+            .bind(binding.organization_id.to_string()).bind(binding.id.as_str()).bind(host.as_str())
+            .bind(i64::try_from(*revision).unwrap_or(i64::MAX)).execute(connection).await.map(|_| ())
+        })?;
+    }
+    Ok(())
+}
+
+/// Notes in which revision all bindings of an organization were announced to a physical cluster.
+pub async fn set_revision_of_all(
+    transaction: &mut Transaction,
+    organization_id: OrganizationId,
+    host: &PhysicalClusterId,
+    revision: u64,
+) -> Result<(), StoreError> {
+    on!(transaction, connection => {
+        sqlx::query(
+            "INSERT INTO role_binding_revisions (organization_id, role_binding_id, physical_cluster_id, revision) \
+             SELECT organization_id, id, CAST($2 AS TEXT), CAST($3 AS BIGINT) FROM role_bindings \
+             WHERE organization_id = $1 \
+             ON CONFLICT (organization_id, role_binding_id, physical_cluster_id) \
+             DO UPDATE SET revision = excluded.revision",
+        )
+        .bind(organization_id.to_string()).bind(host.as_str()).bind(i64::try_from(revision).unwrap_or(i64::MAX))
+        .execute(connection).await.map(|_| ())
+    })?;
+    Ok(())
+}
+
+/// Where and in which revisions a binding was last announced, as far as its organization still has clusters there.
+pub async fn announced(
+    transaction: &mut Transaction,
+    binding: &RoleBinding,
+) -> Result<Vec<(PhysicalClusterId, u64)>, StoreError> {
+    let rows: Vec<(String, i64)> = on!(transaction, connection => {
+        sqlx::query_as(
+            "SELECT physical_cluster_id, revision FROM role_binding_revisions \
+             WHERE organization_id = $1 AND role_binding_id = $2 AND physical_cluster_id IN \
+             (SELECT physical_cluster_id FROM logical_clusters WHERE organization_id = $1) ORDER BY 1",
+        )
+        .bind(binding.organization_id.to_string()).bind(binding.id.as_str()).fetch_all(connection).await
+    })?;
+    let parsed = rows.into_iter().map(|(host, revision)| Ok((page::parse_column(host)?, to_unsigned(revision))));
+    Ok(parsed.collect::<sqlx::Result<_>>()?)
 }
 
 /// What the deletion of an object takes with it.

@@ -241,5 +241,9 @@ async fn announce_placed(
     changes.extend(principals::of_organization(transaction, cluster.organization_id).await?);
     let keys = api_keys::of_cluster(transaction, &cluster.id).await?;
     changes.extend(keys.into_iter().map(shard::upsert_api_key));
-    config_log::append(transaction, physical_cluster, changes, app.clock.now()).await
+    let revision = config_log::append(transaction, physical_cluster, changes, app.clock.now()).await?;
+    let organization = cluster.organization_id;
+    role_bindings::set_revision_of_all(transaction, organization, physical_cluster, revision).await?;
+    api_keys::set_revision_of_cluster(transaction, &cluster.id, revision).await?;
+    Ok(revision)
 }

@@ -26,6 +26,7 @@ mod lost_answers;
 mod malformed;
 mod openapi;
 mod principals;
+mod propagation;
 mod quotas;
 mod races;
 mod rate_limits;

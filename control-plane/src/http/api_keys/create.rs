@@ -7,17 +7,19 @@ use axum::response::Response;
 use millstream_api::ids::{ApiKeyId, LogicalClusterId, ServiceAccountId, UserId};
 use millstream_api::rest::envelope::ReferenceInput;
 use millstream_api::rest::iam::{ApiKey, CLOUD_RESOURCE_ID, CLOUD_RESOURCE_KIND, CreateApiKey, Secret};
+use millstream_api::rest::propagation::WaitFor;
 
 use super::{authorize, check_texts, render};
 use crate::app::{Announced, App};
 use crate::domain::api_key::secret_from_random;
 use crate::domain::authorization::{Action, Decision, Target};
-use crate::fleet::wait;
+use crate::fleet::wait::announce;
 use crate::http::answers::accepted;
 use crate::http::body::JsonBody;
 use crate::http::caller::Caller;
 use crate::http::error::ApiError;
 use crate::http::idempotency::{self, Idempotency};
+use crate::http::propagation::WaitForReady;
 use crate::random;
 use crate::store::api_keys::{self, ApiKey as Row};
 use crate::store::error::StoreError;
@@ -26,11 +28,14 @@ use crate::store::{Transaction, config_log, quotas, service_accounts, shard, use
 
 /// Creates an API key. The answer is the only one that shows the secret.
 #[utoipa::path(post, path = "/iam/v2/api-keys", operation_id = "createIamV2ApiKey", tag = "API keys",
+    params(("wait" = inline(Option<WaitFor>), Query,
+        description = "`ready`: answer when every live broker knows it, after half a minute at the latest")),
     request_body = CreateApiKey, responses((status = 202, body = ApiKey)))]
 pub async fn handle(
     State(app): State<Arc<App>>,
     caller: Caller,
     idempotency: Idempotency,
+    wait: WaitForReady,
     body: JsonBody<CreateApiKey>,
 ) -> Result<Response, ApiError> {
     let spec = &body.value.spec;
@@ -48,8 +53,8 @@ pub async fn handle(
         let secret = secret_from_random(idempotency.secret_bytes(&app, &id)?);
         let announced = present_head(&mut transaction, &row).await?;
         drop(transaction);
-        wait::announce(&app, &announced).await;
-        return Ok(answer(&app, &caller, &row, secret));
+        announce(&app, &announced).await;
+        return Ok(answer(&app, &caller, &row, secret, &wait).await);
     }
     check_owner(&mut transaction, &caller, &owner).await?;
     let cluster = load_cluster(&mut transaction, &caller, cluster_id.as_ref()).await?;
@@ -58,7 +63,7 @@ pub async fn handle(
     let secret = secret_from_random(idempotency.secret_bytes(&app, &id)?);
     let now = app.clock.now();
     let (owner_service_account_id, owner_user_id) = owner.into_columns();
-    let row = Row {
+    let mut row = Row {
         secret_hmac: app.secrets.hash_api_key_secret(&id, &secret),
         id,
         owner_service_account_id,
@@ -69,6 +74,7 @@ pub async fn handle(
         physical_cluster_id: cluster.and_then(|cluster| cluster.physical_cluster_id),
         display_name,
         description,
+        revision: 0,
         created_at: now.0,
         updated_at: now.0,
     };
@@ -80,6 +86,7 @@ pub async fn handle(
         let changes = vec![shard::upsert_api_key(item)];
         let revision = config_log::append(&mut transaction, physical_cluster, changes, now).await?;
         announced.push((physical_cluster.clone(), revision));
+        row.revision = i64::try_from(revision).map_err(|_| ApiError::internal())?;
     }
     api_keys::insert(&mut transaction, &caller.scope, &row).await.map_err(|error| match error {
         // The owner went in the same moment.
@@ -87,8 +94,8 @@ pub async fn handle(
         other => other.into(),
     })?;
     transaction.commit().await?;
-    wait::announce(&app, &announced).await;
-    Ok(answer(&app, &caller, &row, secret))
+    announce(&app, &announced).await;
+    Ok(answer(&app, &caller, &row, secret, &wait).await)
 }
 
 /// Fails unless the caller may make such a key. Owner and cluster are seen already.
@@ -103,8 +110,9 @@ async fn present_head(transaction: &mut Transaction, row: &Row) -> Result<Announ
     Ok(state.into_iter().map(|state| (physical_cluster.clone(), state.head)).collect())
 }
 
-fn answer(app: &App, caller: &Caller, row: &Row, secret: String) -> Response {
-    let answer = render(app, caller.scope.organization_id(), row, Some(Secret::new(secret)));
+async fn answer(app: &App, caller: &Caller, row: &Row, secret: String, wait: &WaitForReady) -> Response {
+    let mut answer = render(app, caller.scope.organization_id(), row, Some(Secret::new(secret)));
+    answer.status = Some(wait.status(app, &row.announced()).await);
     accepted(&answer.metadata, &answer)
 }
 

@@ -40,6 +40,7 @@ fn render(app: &App, organization: OrganizationId, row: &Row, secret: Option<Sec
             owner: owner_reference(app, organization, row),
             resource: resource_reference(app, organization, row),
         },
+        status: None,
     }
 }
 

@@ -15,6 +15,7 @@ use crate::http::caller::Caller;
 use crate::http::entity_tag::Condition;
 use crate::http::error::ApiError;
 use crate::http::path::PathId;
+use crate::http::propagation;
 use crate::store::api_keys;
 
 /// Changes the name or description of an API key.
@@ -40,5 +41,7 @@ pub async fn handle(
     api_keys::update(&mut transaction, &caller.scope, &id, &row.display_name, &row.description, now).await?;
     transaction.commit().await?;
     row.updated_at = now.0;
-    Ok(Json(render(&app, caller.scope.organization_id(), &row, None)))
+    let mut answer = render(&app, caller.scope.organization_id(), &row, None);
+    answer.status = Some(propagation::status(&app, &row.announced()).await);
+    Ok(Json(answer))
 }

@@ -90,6 +90,7 @@ pub async fn handle(
         changes.extend(bindings.into_iter().map(shard::upsert_role_binding));
         changes.extend(principals::of_organization(&mut transaction, organization).await?);
         revision = config_log::append(&mut transaction, physical_cluster, changes, now).await?;
+        role_bindings::set_revision_of_all(&mut transaction, organization, physical_cluster, revision).await?;
     }
     logical_clusters::insert(&mut transaction, &caller.scope, &row, revision).await.map_err(name_is_taken)?;
     transaction.commit().await?;

@@ -9,18 +9,20 @@ use millstream_api::ids::{LogicalClusterId, Principal, RoleBindingId};
 use millstream_api::plan;
 use millstream_api::rest::cmk::ClusterKind;
 use millstream_api::rest::iam::{CreateRoleBinding, RoleBinding};
+use millstream_api::rest::propagation::WaitFor;
 use millstream_api::role::Role;
 
 use super::{PatternError, parse_pattern, render};
 use crate::app::{Announced, App};
 use crate::domain::authorization::{Action, Decision, Target};
 use crate::domain::role_binding::{check_kind, check_scope};
-use crate::fleet::wait;
+use crate::fleet::wait::announce;
 use crate::http::answers::created;
 use crate::http::body::JsonBody;
 use crate::http::caller::Caller;
 use crate::http::error::ApiError;
 use crate::http::idempotency::{self, Idempotency};
+use crate::http::propagation::WaitForReady;
 use crate::random;
 use crate::store::config_log::{self, Changes};
 use crate::store::error::StoreError;
@@ -31,11 +33,14 @@ use crate::store::{
 
 /// Gives a role to a user or service account.
 #[utoipa::path(post, path = "/iam/v2/role-bindings", operation_id = "createIamV2RoleBinding", tag = "Role bindings",
+    params(("wait" = inline(Option<WaitFor>), Query,
+        description = "`ready`: answer when every live broker knows it, after half a minute at the latest")),
     request_body = CreateRoleBinding, responses((status = 201, body = RoleBinding)))]
 pub async fn handle(
     State(app): State<Arc<App>>,
     caller: Caller,
     idempotency: Idempotency,
+    wait: WaitForReady,
     body: JsonBody<CreateRoleBinding>,
 ) -> Result<Response, ApiError> {
     let wanted = parse(&caller, &body.value)?;
@@ -46,11 +51,11 @@ pub async fn handle(
     if let Some(id) = idempotency.find(&mut transaction, &caller, &body.bytes).await? {
         let id = id.parse().map_err(|_| ApiError::internal())?;
         let row = role_bindings::get(&mut transaction, &caller.scope, &id).await?.ok_or_else(idempotency::gone)?;
-        let announced = present_heads(&mut transaction, &caller).await?;
+        let heads = present_heads(&mut transaction, &caller).await?;
+        let announced = role_bindings::announced(&mut transaction, &row).await?;
         drop(transaction);
-        wait::announce(&app, &announced).await;
-        let answer = render(&app, &row);
-        return Ok(created(&answer.metadata, &answer));
+        announce(&app, &heads).await;
+        return Ok(answer(&app, &row, &announced, &wait).await);
     }
     check_principal(&mut transaction, &caller, &wanted.principal).await?;
     check_target(&mut transaction, &caller, &wanted).await?;
@@ -84,10 +89,16 @@ pub async fn handle(
         changes.insert(host, vec![shard::upsert_role_binding(item.clone())]);
     }
     let announced = config_log::append_all(&mut transaction, changes, now).await?;
+    role_bindings::set_revisions(&mut transaction, &row, &announced).await?;
     transaction.commit().await?;
-    wait::announce(&app, &announced).await;
-    let answer = render(&app, &row);
-    Ok(created(&answer.metadata, &answer))
+    announce(&app, &announced).await;
+    Ok(answer(&app, &row, &announced, &wait).await)
+}
+
+async fn answer(app: &App, row: &Row, announced: &Announced, wait: &WaitForReady) -> Response {
+    let mut answer = render(app, row);
+    answer.status = Some(wait.status(app, announced).await);
+    created(&answer.metadata, &answer)
 }
 
 struct Wanted {

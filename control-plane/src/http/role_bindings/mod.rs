@@ -31,6 +31,7 @@ fn render(app: &App, row: &Row) -> RoleBinding {
         principal: row.principal().map(|principal| principal.to_string()).unwrap_or_default(),
         role_name: row.role_name.clone(),
         crn_pattern: crn_pattern.clone(),
+        status: None,
     }
 }
 

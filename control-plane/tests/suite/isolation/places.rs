@@ -10,8 +10,19 @@ use serde_json::Value;
 use super::{Case, Ids, cases};
 
 /// Parameters of queries that name no object.
-const PLAIN_PARAMETERS: &[&str] =
-    &["page_size", "page_token", "display_name", "role_name", "operation_id", "status", "from", "until", "scope", "id"];
+const PLAIN_PARAMETERS: &[&str] = &[
+    "page_size",
+    "page_token",
+    "display_name",
+    "role_name",
+    "operation_id",
+    "status",
+    "from",
+    "until",
+    "scope",
+    "id",
+    "wait",
+];
 
 /// Where in a request an id is expected.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
