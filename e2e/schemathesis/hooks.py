@@ -79,6 +79,8 @@ def put_id_into_path(case):
 def put_ids_into_query(case):
     if "spec.cluster" in case.query:
         case.query["spec.cluster"] = objects.dedicated_cluster()
+    if "resource.kafka.id" in case.query:
+        case.query["resource.kafka.id"] = objects.keep("cluster")
     if case.path.startswith(COLLECTIONS["applied-quota"]):
         case.query = {"scope": "ORGANIZATION"}
     if "environment" in case.query:
