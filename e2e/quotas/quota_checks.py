@@ -8,6 +8,7 @@ import os
 import subprocess
 import threading
 import time
+import urllib.request
 
 from confluent_kafka import Consumer, KafkaException, Producer, TopicPartition
 from confluent_kafka.admin import AdminClient, NewTopic
@@ -131,7 +132,11 @@ def connections():
 
 def counted_connections():
     """The cluster's connections as its metrics have them."""
-    page = fresh_session().get("/v2/metrics/cloud/export", **{"resource.kafka.id": cluster.id}).expect(200).text
+    request = urllib.request.Request(f"{cloud.base}/v2/metrics/cloud/export?resource.kafka.id={cluster.id}", headers={
+        "Authorization": cloud.headers["Authorization"],
+    })
+    with urllib.request.urlopen(request, timeout=30) as answer:
+        page = answer.read().decode()
     values = [line.rsplit(" ", 1)[1] for line in page.splitlines() if line.startswith("confluent_kafka_server_active_connection_count{")]
     assert len(values) == 1, page
     return int(values[0])
