@@ -43,3 +43,47 @@ fn it_names_what_it_lacks() {
     let wrong = run(folder.path(), words);
     assert!(stderr(&wrong).contains("--database-url"), "{}", stderr(&wrong));
 }
+
+#[test]
+fn it_makes_the_first_organization_once_with_credentials_from_files() {
+    let folder = tempfile::tempdir().expect("folder");
+    let given = folder.path().join("first");
+    std::fs::create_dir(&given).expect("a folder");
+    let write = |name: &str, text: &str| std::fs::write(given.join(name), text).expect("written");
+    write("api-key", "ABCDEFGHIJKLMNOP\n");
+    write("api-secret", &"s".repeat(64));
+    write("admin-email", "root@example.com");
+    write("admin-password", "correct horse battery");
+    let flags = ["--first-organization", "Acme", "--first-credentials", given.to_str().expect("a path")];
+    for _ in 0..2 {
+        let replica = start(folder.path(), &flags);
+        let mut credentials = replica.ready.clone();
+        assert!(credentials.get("cloud_api_secret").is_none(), "{credentials}");
+        credentials["cloud_api_key"] = json!("ABCDEFGHIJKLMNOP");
+        credentials["cloud_api_secret"] = json!("s".repeat(64));
+        let name = format!("environment of {}", credentials["rest_url"]);
+        post(&credentials, "/org/v2/environments", &json!({ "display_name": name }));
+        assert_eq!(replica.stop("-TERM"), Some(0));
+    }
+}
+
+#[test]
+fn it_refuses_another_secret_for_the_first_key() {
+    let folder = tempfile::tempdir().expect("folder");
+    let given = folder.path().join("first");
+    std::fs::create_dir(&given).expect("a folder");
+    std::fs::write(given.join("api-key"), "ABCDEFGHIJKLMNOP").expect("written");
+    std::fs::write(given.join("api-secret"), "s".repeat(64)).expect("written");
+    let flags = ["--first-organization", "Acme", "--first-credentials", given.to_str().expect("a path")];
+    assert_eq!(start(folder.path(), &flags).stop("-TERM"), Some(0));
+    for (secret, word) in [("t".repeat(64), "has another secret"), ("short".to_owned(), "64 characters")] {
+        std::fs::write(given.join("api-secret"), secret).expect("written");
+        let database = format!("--database-url=sqlite:{}", folder.path().join("control-plane.sqlite").display());
+        let mut command = millstream(folder.path());
+        command.args(["control-plane", "--http-listen=127.0.0.1:0", "--fleet-listen=127.0.0.1:0", &database]);
+        command.arg("--secret-dir").arg(folder.path().join("secrets")).args(flags);
+        let refused = command.env("MILLSTREAM_AGENT_TOKEN", "a token").output().expect("it runs");
+        assert_ne!(refused.status.code(), Some(0));
+        assert!(stderr(&refused).contains(word), "{}", stderr(&refused));
+    }
+}

@@ -3,35 +3,24 @@
 use std::net::{SocketAddr, TcpListener};
 use std::sync::Arc;
 
-use millstream_api::crn::{CrnPattern, Scope};
-use millstream_api::ids::{ApiKeyId, OrganizationId, RoleBindingId, UserId};
-use millstream_api::rest::iam::Secret;
-use millstream_api::role::Role;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tracing::{error, info};
 
 use crate::app::App;
-use crate::domain::api_key::secret_from_random;
-use crate::domain::names;
-use crate::domain::quota::{self, Share};
 use crate::domain::timestamp::Clock;
-use crate::domain::user::{UserError, normalize_email};
 use crate::fleet::forwarders::Forwarders;
 use crate::fleet::propagation::Propagation;
 use crate::http::delivery::LostAnswers;
 use crate::http::rate_limit::{RateLimits, RequestRates};
 use crate::login_attempts::LoginAttempts;
-use crate::passwords::{PasswordError, Passwords};
+use crate::passwords::Passwords;
 use crate::random::{self, RandomError};
 use crate::secrets::{InstallationSecrets, SecretsError, SecretsSource, same_secret};
 use crate::server::{Protocols, serve, tls_acceptor};
 use crate::store::error::StoreError;
-use crate::store::quotas::TakeError;
-use crate::store::{
-    Database, DatabaseUrl, OpenDatabaseError, api_keys, installation, organizations, quotas, role_bindings, users,
-};
+use crate::store::{Database, DatabaseUrl, OpenDatabaseError, installation};
 use crate::tasks::audit_writer::AuditLog;
 use crate::{fleet, http, tasks};
 
@@ -86,56 +75,9 @@ pub enum StartError {
     Listener(#[source] std::io::Error),
 }
 
-/// Why an organization was not made.
-#[derive(Debug, thiserror::Error)]
-pub enum BootstrapError {
-    /// The name is not acceptable.
-    #[error("the organization's name {0}")]
-    Name(#[from] names::TextError),
-    /// The first user's e-mail address is not acceptable.
-    #[error(transparent)]
-    User(#[from] UserError),
-    /// The first user's password could not be hashed.
-    #[error(transparent)]
-    Password(#[from] PasswordError),
-    /// The database failed. Nothing was stored.
-    #[error(transparent)]
-    Store(#[from] StoreError),
-    /// A quota would be exceeded, which the first user and key of an organization never do.
-    #[error(transparent)]
-    Quota(#[from] TakeError),
-    /// No randomness.
-    #[error(transparent)]
-    Random(#[from] RandomError),
-}
-
-/// A new organization and the key that opens it. The secret cannot be had again.
-#[derive(Debug, Clone)]
-pub struct Bootstrapped {
-    /// The organization.
-    pub organization_id: OrganizationId,
-    /// Its first user, who owns the key.
-    pub user_id: UserId,
-    /// A Cloud API key.
-    pub cloud_api_key: ApiKeyId,
-    /// Its secret.
-    pub cloud_api_secret: Secret,
-    /// How the first user logs in; none if it was given no e-mail address.
-    pub login: Option<FirstLogin>,
-}
-
-/// How the first user of an organization logs in. The password cannot be had again.
-#[derive(Debug, Clone)]
-pub struct FirstLogin {
-    /// The e-mail address, as it is stored.
-    pub email: String,
-    /// The password.
-    pub password: Secret,
-}
-
 /// One running replica.
 pub struct ControlPlane {
-    app: Arc<App>,
+    pub(crate) app: Arc<App>,
     audit_stop: CancellationToken,
     audit_writer: JoinHandle<()>,
     http_address: SocketAddr,
@@ -206,72 +148,6 @@ impl ControlPlane {
         self.fleet_address
     }
 
-    /// Makes an organization with a first user, who administers it, and a Cloud API key. With an e-mail address, the
-    /// first user gets a password and can log in. Each call makes another one: the caller keeps the answer, and calls
-    /// this at the first start only.
-    pub async fn bootstrap(
-        &self,
-        organization_display_name: &str,
-        first_user_email: Option<&str>,
-    ) -> Result<Bootstrapped, BootstrapError> {
-        names::check_display_name(organization_display_name)?;
-        let app = &self.app;
-        let login = first_user_email.map(new_login).transpose()?;
-        let password_hash = match &login {
-            Some(login) => app.passwords.hash(login.password.expose()).await?,
-            None => String::new(),
-        };
-        let now = app.clock.now();
-        let organization_id = OrganizationId(uuid::Builder::from_random_bytes(random::bytes()?).into_uuid());
-        let user_id = UserId::from_random(random::bytes()?);
-        let cloud_api_key = ApiKeyId::from_random(random::bytes()?);
-        let secret = secret_from_random(random::bytes()?);
-        let key = api_keys::ApiKey {
-            id: cloud_api_key.clone(),
-            owner_service_account_id: None,
-            owner_user_id: Some(user_id.clone()),
-            cluster_id: None,
-            environment_id: None,
-            cluster_kind: None,
-            physical_cluster_id: None,
-            display_name: "first key".into(),
-            description: String::new(),
-            secret_hmac: app.secrets.hash_api_key_secret(&cloud_api_key, &secret),
-            revision: 0,
-            created_at: now.0,
-            updated_at: now.0,
-        };
-        let user = users::User {
-            id: user_id.clone(),
-            email: login.as_ref().map(|login| login.email.clone()).unwrap_or_default(),
-            full_name: String::new(),
-            password_hash,
-            created_at: now.0,
-            updated_at: now.0,
-        };
-        let binding = role_bindings::RoleBinding {
-            organization_id,
-            id: RoleBindingId::from_random(random::bytes()?),
-            principal_service_account_id: None,
-            principal_user_id: Some(user_id.clone()),
-            role_name: Role::OrganizationAdmin.to_string(),
-            crn_pattern: CrnPattern { organization: organization_id, scope: Scope::Organization }.to_string(),
-            sent_crn_pattern: String::new(),
-            created_at: now.0,
-        };
-        let mut transaction = app.database.write().await?;
-        organizations::insert(&mut transaction, organization_id, organization_display_name, now).await?;
-        users::insert_into_organization(&mut transaction, organization_id, &user).await?;
-        api_keys::insert_into_organization(&mut transaction, organization_id, &key).await?;
-        role_bindings::insert(&mut transaction, &binding, &Scope::Organization).await?;
-        let mut taken = key.shares();
-        taken.extend(role_bindings::shares(&Scope::Organization));
-        taken.push(Share::of_organization(&quota::USERS));
-        quotas::take_in(&mut transaction, organization_id, taken, now).await?;
-        transaction.commit().await?;
-        Ok(Bootstrapped { organization_id, user_id, cloud_api_key, cloud_api_secret: Secret::new(secret), login })
-    }
-
     /// Counts again what the quota counters count. Returns the codes of those that are wrong.
     pub async fn wrong_quota_counters(&self) -> Result<Vec<String>, StoreError> {
         let miscounts = tasks::recount::recount(&self.app).await?;
@@ -290,12 +166,6 @@ impl ControlPlane {
         }
         self.app.database.close().await;
     }
-}
-
-/// A password as random as the secret of an API key.
-fn new_login(email: &str) -> Result<FirstLogin, BootstrapError> {
-    let email = normalize_email(email)?;
-    Ok(FirstLogin { email, password: Secret::new(secret_from_random(random::bytes()?)) })
 }
 
 /// The first epoch is the time at which the database was made: another database has another one.

@@ -7,6 +7,7 @@
 mod admin;
 mod app;
 mod authentication;
+mod bootstrap;
 mod control_plane;
 mod domain;
 mod fleet;
@@ -22,9 +23,8 @@ mod store;
 mod tasks;
 
 pub use admin::{QuotaChange, SetQuotaError, set_quota};
-pub use control_plane::{
-    BootstrapError, Bootstrapped, Config, ControlPlane, DEFAULT_AUDIT_RETENTION_DAYS, FirstLogin, StartError,
-};
+pub use bootstrap::{BootstrapError, Bootstrapped, FirstCredentials, FirstLogin};
+pub use control_plane::{Config, ControlPlane, DEFAULT_AUDIT_RETENTION_DAYS, StartError};
 pub use domain::token_bucket::Rate;
 pub use domain::user::{UserError, normalize_email};
 pub use http::rate_limit::RequestRates;

@@ -10,8 +10,17 @@ use clap::Args;
 #[derive(Args)]
 pub struct ControlPlaneArgs {
     /// Its database: postgres://user:password@host/name for any number of replicas, or sqlite:FILE for one
-    #[arg(long, value_name = "URL", env = "MILLSTREAM_DATABASE_URL", hide_env_values = true)]
-    pub database_url: String,
+    #[arg(
+        long,
+        value_name = "URL",
+        env = "MILLSTREAM_DATABASE_URL",
+        hide_env_values = true,
+        required_unless_present = "database_url_file"
+    )]
+    pub database_url: Option<String>,
+    /// File with the URL of the database
+    #[arg(long, value_name = "FILE", env = "MILLSTREAM_DATABASE_URL_FILE", conflicts_with = "database_url")]
+    pub database_url_file: Option<PathBuf>,
     /// Where the REST API listens
     #[arg(long, value_name = "ADDRESS:PORT", default_value = "127.0.0.1:8080", env = "MILLSTREAM_HTTP_LISTEN")]
     pub http_listen: SocketAddr,
@@ -22,8 +31,17 @@ pub struct ControlPlaneArgs {
     #[arg(long, value_name = "URL", env = "MILLSTREAM_PUBLIC_URL")]
     pub public_url: Option<String>,
     /// What agents must present (prefer the variable: other users can read a command line)
-    #[arg(long, value_name = "TOKEN", env = "MILLSTREAM_AGENT_TOKEN", hide_env_values = true)]
-    pub agent_token: String,
+    #[arg(
+        long,
+        value_name = "TOKEN",
+        env = "MILLSTREAM_AGENT_TOKEN",
+        hide_env_values = true,
+        required_unless_present = "agent_token_file"
+    )]
+    pub agent_token: Option<String>,
+    /// File with what agents must present
+    #[arg(long, value_name = "FILE", env = "MILLSTREAM_AGENT_TOKEN_FILE", conflicts_with = "agent_token")]
+    pub agent_token_file: Option<PathBuf>,
     /// Directory of the installation secret, from which everything secret is derived; made at the first start
     #[arg(long, value_name = "DIRECTORY", env = "MILLSTREAM_SECRET_DIR")]
     pub secret_dir: PathBuf,
@@ -40,6 +58,13 @@ pub struct ControlPlaneArgs {
     #[arg(long, value_name = "EMAIL", requires = "new_organization",
         value_parser = millstream_control_plane::normalize_email)]
     pub admin_email: Option<String>,
+    /// Make an organization of this name with the first credentials, unless it was made with them before
+    #[arg(long, value_name = "NAME", requires = "first_credentials", conflicts_with = "new_organization")]
+    pub first_organization: Option<String>,
+    /// Directory with the files api-key (16 upper-case letters or digits) and api-secret (64 characters), and if the
+    /// first user shall log in, admin-email and admin-password
+    #[arg(long, value_name = "DIRECTORY", requires = "first_organization")]
+    pub first_credentials: Option<PathBuf>,
     /// What is logged to stderr, such as info or millstream_control_plane=debug
     #[arg(long, value_name = "FILTER", default_value = "info", env = "MILLSTREAM_LOG")]
     pub log: String,

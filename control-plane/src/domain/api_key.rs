@@ -6,6 +6,8 @@ use millstream_api::ids::LogicalClusterId;
 const SECRET_PREFIX: &str = "mlst";
 /// Random bytes behind the prefix; each chooses one of 64 characters.
 pub const SECRET_RANDOM_BYTES: usize = 60;
+/// Characters of a secret.
+pub const SECRET_CHARS: usize = SECRET_PREFIX.len() + SECRET_RANDOM_BYTES;
 /// URL-safe, so that a secret survives shells, properties files and query strings without quoting.
 const SECRET_ALPHABET: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
 

@@ -3,9 +3,10 @@
 use std::net::TcpListener;
 use std::sync::Arc;
 
+use millstream_api::rest::iam::Secret;
 use millstream_control_plane::{
-    Config, ControlPlane, DEFAULT_AUDIT_RETENTION_DAYS, DatabaseUrl, OpenDatabaseError, RequestRates, SecretsSource,
-    StartError,
+    BootstrapError, Config, ControlPlane, DEFAULT_AUDIT_RETENTION_DAYS, DatabaseUrl, FirstCredentials, FirstLogin,
+    OpenDatabaseError, RequestRates, SecretsSource, StartError,
 };
 use sqlx::Executor as _;
 
@@ -51,6 +52,48 @@ on_both_engines! {
         let elsewhere = tempfile::tempdir().expect("a directory");
         let error = start_replica(&installation.database, &elsewhere).await.map(|_| ()).expect_err("it is refused");
         assert!(matches!(error, StartError::SecretsMismatch), "{error}");
+    }
+
+    async fn the_first_organization_is_made_once_however_often_it_is_asked_for(engine: Engine) {
+        let installation = Installation::start(engine).await;
+        let secret = "s".repeat(64);
+        let credentials = first_credentials("ABCDEFGHIJKLMNOP", &secret);
+        let asks = (0..8).map(|_| installation.control_plane().ensure_organization("First", credentials.clone()));
+        let made = futures::future::try_join_all(asks).await.expect("one is made");
+        assert_eq!(made.iter().filter(|made| **made).count(), 1, "{made:?}");
+        let rest = installation.rest.with_key("ABCDEFGHIJKLMNOP", &secret);
+        let organizations = rest.get("/org/v2/organizations").await.expect(200);
+        assert_eq!(organizations.text_at("/data/0/display_name"), "First");
+        rest.create_environment("staging").await;
+        rest.log_in("root@example.com", "correct horse battery").await.expect(201);
+    }
+
+    async fn a_first_key_with_another_secret_is_refused(engine: Engine) {
+        let installation = Installation::start(engine).await;
+        let control_plane = installation.control_plane();
+        let ensure = |secret: String| async move {
+            control_plane.ensure_organization("First", first_credentials("ABCDEFGHIJKLMNOP", &secret)).await
+        };
+        assert!(ensure("s".repeat(64)).await.expect("made"));
+        let refused = ensure("t".repeat(64)).await;
+        assert!(matches!(refused, Err(BootstrapError::KeyTaken(_))), "{refused:?}");
+        let refused = ensure("t".repeat(63)).await;
+        assert!(matches!(refused, Err(BootstrapError::KeySecret)), "{refused:?}");
+        let mut weak = first_credentials("BCDEFGHIJKLMNOPA", &"s".repeat(64));
+        weak.login.as_mut().expect("a login").password = Secret::new("short".into());
+        let refused = control_plane.ensure_organization("First", weak).await;
+        assert!(matches!(refused, Err(BootstrapError::User(_))), "{refused:?}");
+    }
+}
+
+fn first_credentials(key: &str, secret: &str) -> FirstCredentials {
+    FirstCredentials {
+        cloud_api_key: key.parse().expect("a key"),
+        cloud_api_secret: Secret::new(secret.into()),
+        login: Some(FirstLogin {
+            email: "root@example.com".into(),
+            password: Secret::new("correct horse battery".into()),
+        }),
     }
 }
 
