@@ -62,7 +62,7 @@ fn stale_files() -> Result<Vec<String>> {
     Ok(stale.iter().map(|path| format!("{}: run `cargo xtask codegen` and commit it", path.display())).collect())
 }
 
-/// control-plane never depends on a data-plane crate, nor the other way round; only cli/, bench/, e2e/ and xtask/ may know both.
+/// The three planes never depend on each other; only cli/, bench/, e2e/ and xtask/ may know both.
 fn plane_dependencies(metadata: &Value) -> Result<Vec<String>> {
     let packages = metadata.get("packages").and_then(Value::as_array).context("cargo metadata lists no packages")?;
     let plane_of = |name: &str| {
@@ -88,6 +88,7 @@ fn plane_dependencies(metadata: &Value) -> Result<Vec<String>> {
 enum Plane {
     Api,
     Control,
+    Operator,
     Data,
 }
 
@@ -96,6 +97,7 @@ fn plane(manifest_path: &str) -> Option<Plane> {
     match path.split('/').next()? {
         "api" => Some(Plane::Api),
         "control-plane" => Some(Plane::Control),
+        "operator" => Some(Plane::Operator),
         "data-plane" => Some(Plane::Data),
         _ => None,
     }

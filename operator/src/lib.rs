@@ -1,0 +1,5 @@
+//! The operator: one process per Kubernetes cluster that turns `KafkaCluster` resources into running physical clusters.
+//!
+//! Promises that `kubectl apply` is enough: nothing here needs a control plane. Never reads a record, never deletes a
+//! volume that its resource does not say to delete.
+pub mod crd;
