@@ -8,7 +8,6 @@ mod histogram;
 mod load;
 mod options;
 mod report;
-mod rest;
 mod rounds;
 mod scenario;
 mod subject;
@@ -55,8 +54,11 @@ fn run(arguments: &[String]) -> Result<bool> {
 fn run_scenario(scenario: Scenario, workbench: &Workbench) -> Result<()> {
     eprintln!("{}: {}", scenario.name(), scenario.about());
     let mut report = Report::new(scenario, workbench)?;
-    scenario.run(workbench, &mut report)?;
+    let outcome = scenario.run(workbench, &mut report);
+    if let Err(error) = &outcome {
+        report.mark_incomplete(error, workbench);
+    }
     let path = report.write()?;
     println!("{}", path.display());
-    Ok(())
+    outcome
 }

@@ -2,7 +2,7 @@
 use std::fmt::Write as _;
 use std::path::PathBuf;
 
-use anyhow::{Context as _, Result};
+use anyhow::{Context as _, Error, Result};
 
 use crate::rounds::Sample;
 use crate::scenario::Scenario;
@@ -110,6 +110,15 @@ impl Report {
             let command = surroundings::command_line(subject.pid(), workbench);
             let settings = surroundings::without_folders(&subject.settings, workbench);
             self.text += &format!("## Settings of {}\n\n```\n{command}\n\n{settings}\n```\n\n", subject.system);
+        }
+    }
+
+    /// For a scenario that failed: what was measured before goes to the target folder, where nobody quotes it.
+    pub fn mark_incomplete(&mut self, error: &Error, workbench: &Workbench) {
+        let reason = surroundings::without_folders(&format!("{error:#}"), workbench);
+        self.paragraph(&format!("**Incomplete: {reason}**"));
+        if let Some(name) = self.path.file_name() {
+            self.path = workbench.context.target_dir.join("bench").join("incomplete-reports").join(name);
         }
     }
 

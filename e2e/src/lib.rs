@@ -11,6 +11,8 @@ pub mod need;
 pub mod outcome;
 pub mod postgres;
 pub mod process;
+pub mod replica;
+pub mod rest;
 pub mod server;
 pub mod suites;
 pub mod wire;

@@ -1,21 +1,19 @@
 //! Millstream started as a user would start it: the release binary, `millstream up`, on free ports with a data directory of its own.
 //! Reads nothing but the JSON that the command prints.
 use std::fs::OpenOptions;
-use std::io::{BufReader, Write};
 use std::path::{Path, PathBuf};
-use std::process::{ChildStdout, Command, Stdio};
-use std::sync::{Mutex, mpsc};
+use std::process::{Command, Stdio};
+use std::sync::Mutex;
 use std::time::Duration;
 
-use anyhow::{Context as _, Result, anyhow, bail};
+use anyhow::{Result, anyhow, bail};
 use serde_json::Value;
 use tempfile::TempDir;
 
 use crate::context::Context;
-use crate::process::{ProcessGroup, free_port};
+use crate::process::{ProcessGroup, free_port, read_first_document};
 use crate::server::{Access, RestAccess, Server};
 
-const READY_LIMIT: Duration = Duration::from_secs(60);
 const STOP_LIMIT: Duration = Duration::from_secs(30);
 
 /// A `millstream up` and its data directory.
@@ -97,7 +95,7 @@ pub fn binary(context: &Context) -> PathBuf {
 }
 
 /// Builds the release binary the first time that somebody asks, so that many servers need one build.
-fn build_once(context: &Context) -> Result<()> {
+pub fn build_once(context: &Context) -> Result<()> {
     static BUILT: Mutex<bool> = Mutex::new(false);
     let mut built = BUILT.lock().map_err(|_| anyhow!("an earlier build panicked"))?;
     if !*built && std::env::var_os(BINARY_VARIABLE).is_none() {
@@ -162,30 +160,9 @@ impl Launch {
         let mut process = ProcessGroup::spawn("millstream up", command.stdout(Stdio::piped()).stderr(errors))?;
         let output =
             process.child_mut().stdout.take().ok_or_else(|| anyhow!("millstream up has no standard output"))?;
-        let document = read_first_document(output, &self.log)?;
+        let document = read_first_document("millstream up", output, &self.log)?;
         Ok((process, parse_access(&document)?))
     }
-}
-
-/// The one JSON object that the command prints.
-fn read_first_document(output: ChildStdout, log: &Path) -> Result<Value> {
-    let (sender, receiver) = mpsc::channel();
-    let log = log.to_owned();
-    std::thread::spawn(move || {
-        let mut documents = serde_json::Deserializer::from_reader(BufReader::new(output)).into_iter::<Value>();
-        let first = documents.next();
-        let _ = sender.send(first);
-        // Whatever follows is a mistake of ours; keep the pipe open and let the log show it.
-        if let (Some(Ok(second)), Ok(mut file)) = (documents.next(), OpenOptions::new().append(true).open(&log)) {
-            let _ = writeln!(file, "millstream up printed a second document: {second}");
-        }
-    });
-    let document = receiver
-        .recv_timeout(READY_LIMIT)
-        .with_context(|| format!("millstream up printed nothing within {} s", READY_LIMIT.as_secs()))?
-        .ok_or_else(|| anyhow!("millstream up ended before it was ready"))?
-        .context("millstream up printed something that is not JSON")?;
-    Ok(document)
 }
 
 fn parse_access(document: &Value) -> Result<Access> {

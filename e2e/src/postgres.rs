@@ -18,7 +18,10 @@ const PROGRAM_DIRECTORIES: &[&str] =
     &["/usr/lib/postgresql/15/bin", "/usr/lib/postgresql/17/bin", "/usr/lib/postgresql/16/bin"];
 const SUPERUSER: &str = "superuser";
 const OWNER: &str = "millstream";
+/// The name that PostgreSQL gives the socket in its directory.
+pub const SOCKET: &str = ".s.PGSQL.5432";
 const READY_LIMIT: Duration = Duration::from_secs(30);
+const STOP_LIMIT: Duration = Duration::from_secs(30);
 const STEP_LIMIT: Duration = Duration::from_secs(60);
 
 /// How careful the server is with its disk.
@@ -30,13 +33,14 @@ pub enum Durability {
     ForTests,
 }
 
-/// A running server; stopped when dropped.
+/// A server; stopped when dropped.
 #[derive(Debug)]
 pub struct Postgres {
     process: ProcessGroup,
     directory: TempDir,
     programs: PathBuf,
     account: Option<Account>,
+    durability: Durability,
     log: PathBuf,
 }
 
@@ -61,14 +65,8 @@ impl Postgres {
         initialize.args(["--auth=trust", "--no-sync", "--encoding=UTF8", "--locale=C.UTF-8"]);
         initialize.arg(format!("--username={SUPERUSER}")).arg("-D").arg(&data);
         run_checked("initdb", &mut initialize, log, STEP_LIMIT)?;
-        let mut serve = command(&programs.join("postgres"), account, directory.path());
-        serve.arg("-D").arg(&data).arg("-k").arg(directory.path());
-        serve.args(["-c", "listen_addresses=", "-c", "logging_collector=off"]);
-        if durability == Durability::ForTests {
-            serve.args(["-c", "fsync=off"]);
-        }
-        let process = ProcessGroup::spawn_logged("postgres", &mut serve, log)?;
-        let mut server = Self { process, directory, programs, account, log: log.to_owned() };
+        let process = serve(&programs, account, directory.path(), durability, log)?;
+        let server = Self { process, directory, programs, account, durability, log: log.to_owned() };
         server.wait_until_ready()?;
         server.run("psql", &["-c", &format!("CREATE ROLE {OWNER} LOGIN")])?;
         Ok(server)
@@ -77,15 +75,53 @@ impl Postgres {
     /// An empty database; its URL.
     pub fn create_database(&self, name: &str) -> Result<String> {
         self.run("psql", &["-c", &format!("CREATE DATABASE {name} OWNER {OWNER}")])?;
-        let socket = self.directory.path().display().to_string().replace('/', "%2F");
-        Ok(format!("postgres://{OWNER}@{socket}/{name}"))
+        Ok(url_through(self.directory.path(), name))
+    }
+
+    /// Where its clients connect.
+    pub fn socket(&self) -> PathBuf {
+        self.directory.path().join(SOCKET)
+    }
+
+    /// What a query of one value answers, past row-level security.
+    pub fn query(&self, database: &str, query: &str) -> Result<String> {
+        let mut command = command(&self.programs.join("psql"), self.account, self.directory.path());
+        command.arg("-h").arg(self.directory.path()).args(["-U", SUPERUSER, "-d", database, "-qAtc", query]);
+        let output = command.output().context("cannot run psql")?;
+        ensure!(output.status.success(), "psql: {}", String::from_utf8_lossy(&output.stderr));
+        Ok(String::from_utf8(output.stdout)?.trim().to_owned())
+    }
+
+    /// Copies a database to another one. Nobody may be connected to it.
+    pub fn copy_database(&self, from: &str, to: &str) -> Result<()> {
+        self.run("psql", &["-c", &format!("CREATE DATABASE {to} OWNER {OWNER} TEMPLATE {from}")])
+    }
+
+    /// Puts a copy in the place of a database. Nobody may be connected to either.
+    pub fn restore_database(&self, copy: &str, database: &str) -> Result<()> {
+        self.run("psql", &["-c", &format!("DROP DATABASE {database}")])?;
+        self.copy_database(copy, database)
+    }
+
+    /// Cuts every connection and stops the server.
+    pub fn stop(&mut self) -> Result<()> {
+        // SIGINT is the server's fast shutdown.
+        let status = self.process.interrupt(STOP_LIMIT)?;
+        ensure!(status.success(), "PostgreSQL ended with {status}");
+        Ok(())
+    }
+
+    /// Starts it on the same data.
+    pub fn start_again(&mut self) -> Result<()> {
+        self.process = serve(&self.programs, self.account, self.directory.path(), self.durability, &self.log)?;
+        self.wait_until_ready()
     }
 
     pub fn pid(&self) -> u32 {
         self.process.id()
     }
 
-    fn wait_until_ready(&mut self) -> Result<()> {
+    fn wait_until_ready(&self) -> Result<()> {
         let ready = wait_until(READY_LIMIT, || self.run("pg_isready", &["-q"]).is_ok());
         ensure!(ready, "PostgreSQL did not start within {} s", READY_LIMIT.as_secs());
         Ok(())
@@ -96,6 +132,28 @@ impl Postgres {
         command.arg("-h").arg(self.directory.path()).args(["-U", SUPERUSER, "-d", "postgres"]).args(arguments);
         run_checked(program, &mut command, &self.log, STEP_LIMIT)
     }
+}
+
+/// The URL of a database behind a socket in a directory.
+pub fn url_through(directory: &Path, database: &str) -> String {
+    let directory = directory.display().to_string().replace('/', "%2F");
+    format!("postgres://{OWNER}@{directory}/{database}")
+}
+
+fn serve(
+    programs: &Path,
+    account: Option<Account>,
+    directory: &Path,
+    durability: Durability,
+    log: &Path,
+) -> Result<ProcessGroup> {
+    let mut serve = command(&programs.join("postgres"), account, directory);
+    serve.arg("-D").arg(directory.join("data")).arg("-k").arg(directory);
+    serve.args(["-c", "listen_addresses=", "-c", "logging_collector=off"]);
+    if durability == Durability::ForTests {
+        serve.args(["-c", "fsync=off"]);
+    }
+    ProcessGroup::spawn_logged("postgres", &mut serve, log)
 }
 
 fn find_programs() -> Option<PathBuf> {

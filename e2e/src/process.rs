@@ -1,15 +1,20 @@
 //! Child processes that never outlive the test run: each has its own process group, which is killed when its owner is dropped.
 //! Output goes to a log file. Nothing here waits without a limit.
 use std::fs::{File, OpenOptions};
+use std::io::{BufReader, Write as _};
 use std::os::unix::process::CommandExt;
 use std::path::Path;
-use std::process::{Child, Command, ExitStatus, Stdio};
+use std::process::{Child, ChildStdout, Command, ExitStatus, Stdio};
+use std::sync::mpsc;
 use std::time::{Duration, Instant};
 
-use anyhow::{Context as _, Result, bail};
+use anyhow::{Context as _, Result, anyhow, bail};
 use rustix::process::{Pid, Signal, kill_process_group};
+use serde_json::Value;
 
 const POLL: Duration = Duration::from_millis(20);
+/// How long a server may take until it says that it serves.
+const READY_LIMIT: Duration = Duration::from_secs(60);
 
 /// A running process together with everything that it started.
 #[derive(Debug)]
@@ -71,6 +76,12 @@ impl ProcessGroup {
         self.wait_at_most(limit)
     }
 
+    /// SIGTERM for the whole group, then waits for a clean end.
+    pub fn terminate(&mut self, limit: Duration) -> Result<ExitStatus> {
+        self.signal(Signal::TERM);
+        self.wait_at_most(limit)
+    }
+
     fn signal(&self, signal: Signal) {
         // The group may be gone already, which is what the caller wants.
         let _ = kill_process_group(Pid::from_child(&self.child), signal);
@@ -107,6 +118,26 @@ fn log_handles(log: &Path) -> Result<(File, File)> {
         .open(log)
         .with_context(|| format!("cannot write {}", log.display()))?;
     Ok((file.try_clone()?, file))
+}
+
+/// The one JSON object that a server prints once it serves.
+pub fn read_first_document(name: &str, output: ChildStdout, log: &Path) -> Result<Value> {
+    let (sender, receiver) = mpsc::channel();
+    let (log, owner) = (log.to_owned(), name.to_owned());
+    std::thread::spawn(move || {
+        let mut documents = serde_json::Deserializer::from_reader(BufReader::new(output)).into_iter::<Value>();
+        let first = documents.next();
+        let _ = sender.send(first);
+        // Whatever follows is a mistake of ours; keep the pipe open and let the log show it.
+        if let (Some(Ok(second)), Ok(mut file)) = (documents.next(), OpenOptions::new().append(true).open(&log)) {
+            let _ = writeln!(file, "{owner} printed a second document: {second}");
+        }
+    });
+    receiver
+        .recv_timeout(READY_LIMIT)
+        .with_context(|| format!("{name} printed nothing within {} s", READY_LIMIT.as_secs()))?
+        .ok_or_else(|| anyhow!("{name} ended before it was ready"))?
+        .with_context(|| format!("{name} printed something that is not JSON"))
 }
 
 /// Waits until `ready` is true; false once `limit` has passed.

@@ -2,13 +2,13 @@
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, anyhow, bail, ensure};
+use millstream_e2e::rest::{Rest, text_at};
 use millstream_e2e::server::RestAccess;
-use serde_json::{Value, json};
+use serde_json::json;
 
 use crate::connection::{Connection, Credentials, Endpoint};
 use crate::histogram::Histogram;
 use crate::report::Report;
-use crate::rest::Rest;
 use crate::subject::{Subject, System};
 use crate::workbench::Workbench;
 
@@ -146,11 +146,6 @@ fn rows(times: &Times) -> Vec<Vec<String>> {
         row("delete to refused log-in", &times.refused, true),
         row("delete to live connection closed", &times.closed, true),
     ]
-}
-
-fn text_at(value: &Value, pointer: &str) -> Result<String> {
-    let text = value.pointer(pointer).and_then(Value::as_str);
-    text.map(str::to_owned).ok_or_else(|| anyhow!("the answer has no {pointer}"))
 }
 
 fn micros_since(started: Instant) -> u64 {

@@ -4,11 +4,12 @@ use std::time::Duration;
 
 use anyhow::{Result, anyhow, ensure};
 use millstream_e2e::process::wait_until;
+use millstream_e2e::rest::text_at;
 use millstream_e2e::suites::quotas;
 use serde_json::json;
 
 use super::PARTITIONS;
-use super::control_plane::installation::{Installation, Key, text_at};
+use super::control_plane::installation::{Installation, Key};
 use crate::connection::Endpoint;
 use crate::load::{closed_loop, open_loop};
 use crate::report::Report;

@@ -1,22 +1,21 @@
 //! Clusters: from the POST to the first acknowledged record, through everything that a user does in between.
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
-use anyhow::{Context as _, Result, ensure};
+use anyhow::{Context as _, Result};
 use millstream_e2e::postgres::Postgres;
+use millstream_e2e::rest::{Rest, text_at};
 use millstream_protocol::api_key::ApiKey;
 use serde_json::{Value, json};
 
-use super::installation::{Installation, text_at};
-use super::keys::micros_since;
+use super::installation::Installation;
+use super::poll::{micros_since, micros_until};
 use super::{BASIC_PER_INSTALLATION, DEDICATED_PER_INSTALLATION, Database, Goal, Line, progress};
 use crate::connection::{Connection, Endpoint};
 use crate::histogram::Histogram;
 use crate::load::produce;
-use crate::rest::Rest;
 use crate::topic::Topic;
 use crate::workbench::Workbench;
 
-const LIMIT: Duration = Duration::from_secs(60);
 const TOPIC: &str = "first";
 
 pub fn measure(database: Database, postgres: Option<&Postgres>, workbench: &Workbench) -> Result<Vec<Line>> {
@@ -52,16 +51,15 @@ fn one(installation: &Installation, rest: &mut Rest, account: &str, config: Valu
     let started = Instant::now();
     let cluster = text_at(&rest.call("POST", "/cmk/v2/clusters", Some(&body))?, "/id")?;
     let path = format!("/cmk/v2/clusters/{cluster}?environment={}", installation.environment());
-    let provisioned = loop {
-        let read = rest.call("GET", &path, None)?;
-        if text_at(&read, "/status/phase")? == "PROVISIONED" {
-            break read;
-        }
-        ensure!(started.elapsed() < LIMIT, "not provisioned within {} s: {read}", LIMIT.as_secs());
-    };
+    let mut read = Value::Null;
+    let provisioned = micros_until(started, || {
+        read = rest.call("GET", &path, None)?;
+        Ok(text_at(&read, "/status/phase")? == "PROVISIONED")
+    });
+    provisioned.with_context(|| format!("until it is PROVISIONED: {read}"))?;
     let key = installation.create_key(rest, account, Some(&cluster))?;
     let mut endpoint = installation.kafka(&key);
-    endpoint.address = text_at(&provisioned, "/spec/kafka_bootstrap_endpoint")?.replace("SASL_PLAINTEXT://", "");
+    endpoint.address = text_at(&read, "/spec/kafka_bootstrap_endpoint")?.replace("SASL_PLAINTEXT://", "");
     produce_first_record(&endpoint)?;
     let took = micros_since(started);
     rest.call("DELETE", &path, None)?;

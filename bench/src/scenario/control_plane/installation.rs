@@ -5,11 +5,11 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use anyhow::{Context as _, Result};
 use millstream_e2e::millstream::Millstream;
 use millstream_e2e::postgres::Postgres;
+use millstream_e2e::rest::{Rest, text_at};
 use millstream_e2e::server::{RestAccess, Server as _};
-use serde_json::{Value, json};
+use serde_json::json;
 
 use crate::connection::{Credentials, Endpoint};
-use crate::rest::Rest;
 use crate::workbench::Workbench;
 
 /// A key of the service.
@@ -113,9 +113,4 @@ impl Installation {
 
 fn start(binary: &Path, arguments: &[String], log: &Path) -> Result<Millstream> {
     Millstream::start_binary_with(binary, arguments, log)
-}
-
-pub fn text_at(value: &Value, pointer: &str) -> Result<String> {
-    let text = value.pointer(pointer).and_then(Value::as_str);
-    text.map(str::to_owned).with_context(|| format!("the answer has no {pointer}: {value}"))
 }

@@ -1,17 +1,16 @@
 //! Keys while changes run: from the POST to the first log-in, from the DELETE to the refusal and to the end of a live connection.
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
-use anyhow::{Context as _, Result, anyhow, ensure};
+use anyhow::{Context as _, Result, anyhow};
+use millstream_e2e::rest::Rest;
 
 use super::changes::{self, PER_SECOND};
 use super::installation::Installation;
+use super::poll::{micros_since, micros_until};
 use super::{Database, Goal, Line, progress};
-use crate::connection::{Connection, Endpoint};
+use crate::connection::Connection;
 use crate::histogram::Histogram;
-use crate::rest::Rest;
 use crate::workbench::Workbench;
-
-const LIMIT: Duration = Duration::from_secs(30);
 
 #[derive(Default)]
 struct Times {
@@ -45,35 +44,23 @@ fn one(installation: &Installation, rest: &mut Rest, owner: &str, times: &mut Ti
     let started = Instant::now();
     let key = installation.create_key(rest, owner, Some(installation.cluster()))?;
     let endpoint = installation.kafka(&key);
-    let live = loop {
-        if let Some(connection) = Connection::try_log_in(&endpoint)? {
-            break connection;
-        }
-        ensure!(started.elapsed() < LIMIT, "the new key is still refused after {} s", LIMIT.as_secs());
-    };
-    times.let_in.record(micros_since(started));
+    let mut live = None;
+    let let_in = micros_until(started, || {
+        live = Connection::try_log_in(&endpoint)?;
+        Ok(live.is_some())
+    });
+    times.let_in.record(let_in.context("until the new key is let in")?);
+    let live = live.context("a key was let in without a connection")?;
     let started = Instant::now();
     std::thread::scope(|scope| {
         let closing = scope.spawn(|| live.wait_until_closed().map(|()| micros_since(started)));
-        let refusing = scope.spawn(|| until_refused(&endpoint, started));
+        // A connection that is cut in the middle of the log-in was let in just before; the next try tells.
+        let is_refused = || Ok(matches!(Connection::try_log_in(&endpoint), Ok(None)));
+        let refusing = scope.spawn(move || micros_until(started, is_refused));
         rest.call("DELETE", &format!("/iam/v2/api-keys/{}", key.id), None)?;
         let panicked = |_| anyhow!("a measuring thread panicked");
-        times.refused.record(refusing.join().map_err(panicked)??);
+        times.refused.record(refusing.join().map_err(panicked)?.context("until the deleted key is refused")?);
         times.closed.record(closing.join().map_err(panicked)??);
         Ok(())
     })
-}
-
-fn until_refused(endpoint: &Endpoint, started: Instant) -> Result<u64> {
-    loop {
-        // A connection that is cut in the middle of the log-in was let in just before; the next attempt tells.
-        if let Ok(None) = Connection::try_log_in(endpoint) {
-            return Ok(micros_since(started));
-        }
-        ensure!(started.elapsed() < LIMIT, "the deleted key is still let in after {} s", LIMIT.as_secs());
-    }
-}
-
-pub fn micros_since(started: Instant) -> u64 {
-    u64::try_from(started.elapsed().as_micros()).unwrap_or(u64::MAX)
 }

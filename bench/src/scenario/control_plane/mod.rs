@@ -4,10 +4,12 @@ mod changes;
 mod clusters;
 pub(super) mod installation;
 mod keys;
+mod poll;
 mod rates;
 mod role_bindings;
+mod streams;
 
-use anyhow::{Context as _, Result};
+use anyhow::{Result, bail};
 use millstream_e2e::postgres::{Durability, Postgres};
 
 use crate::histogram::Histogram;
@@ -93,33 +95,66 @@ pub fn run(workbench: &Workbench, report: &mut Report) -> Result<()> {
         "Each installation is `millstream up` on an empty data directory; on PostgreSQL with `--database-url` and a server of its own with everything \
          at its default, reached by a Unix socket. The load generator shares the two cores. CPU is that of the process of `up` \
          (control plane, broker and S3 server) and, apart from it, of all processes of PostgreSQL. Times are from just before a request is sent; \
-         a condition is tried again without a pause until it holds.",
+         a condition is tried again every 5 ms until it holds, so that the client keeps to the rates of a Basic cluster.",
     );
+    let mut failures = Vec::new();
     for database in [Database::Sqlite, Database::Postgres] {
-        let lines = measure(database, workbench).with_context(|| database.name())?;
+        let mut figures = Figures { database, lines: Vec::new(), failures: Vec::new() };
+        if let Err(error) = measure(&mut figures, workbench) {
+            figures.failures.push(format!("{}: {error:#}", database.name()));
+        }
         let rows: Vec<Vec<String>> =
-            lines.into_iter().map(|line| std::iter::once(line.name).chain(line.cells).collect()).collect();
+            figures.lines.into_iter().map(|line| std::iter::once(line.name).chain(line.cells).collect()).collect();
         let header = ["", "Count", "p50, ms, or rate", "p99, ms", "max, ms", "Target"];
         report.table(database.name(), &header, &rows);
+        failures.extend(figures.failures);
     }
-    Ok(())
+    if failures.is_empty() { Ok(()) } else { bail!("{}", failures.join("; ")) }
 }
 
-fn measure(database: Database, workbench: &Workbench) -> Result<Vec<Line>> {
+/// What was measured on a database so far, and which parts failed: they do not stop the others.
+struct Figures {
+    database: Database,
+    lines: Vec<Line>,
+    failures: Vec<String>,
+}
+
+impl Figures {
+    /// Takes a part's lines and prints them at once: an hour's figures are worth something even if the next part fails.
+    fn add(&mut self, part: &str, measured: Result<Vec<Line>>) {
+        match measured {
+            Ok(lines) => {
+                for line in &lines {
+                    eprintln!("    {}: {}", line.name, line.cells.join(" | "));
+                }
+                self.lines.extend(lines);
+            }
+            Err(error) => {
+                let failure = format!("{}, {part}: {error:#}", self.database.name());
+                eprintln!("    failed: {failure}");
+                self.failures.push(failure);
+            }
+        }
+    }
+}
+
+fn measure(figures: &mut Figures, workbench: &Workbench) -> Result<()> {
+    let database = figures.database;
     let server = match database {
         Database::Sqlite => None,
         Database::Postgres => Some(Postgres::start(Durability::Full, &workbench.context.log)?),
     };
-    let mut lines = Vec::new();
-    lines.extend(clusters::measure(database, server.as_ref(), workbench)?);
+    let server = server.as_ref();
+    figures.add("clusters", clusters::measure(database, server, workbench));
+    figures.add("config streams", streams::measure(database, server, workbench));
     progress(database, "an installation for the other measurements");
-    let installation = Installation::start(server.as_ref(), "rates", workbench)?;
-    lines.extend(costs("before any load", &installation, server.as_ref())?);
-    lines.extend(keys::measure(database, &installation, workbench)?);
-    lines.extend(role_bindings::measure(database, &installation, workbench)?);
-    lines.extend(rates::measure(database, &installation, server.as_ref(), workbench)?);
-    lines.extend(costs("after all loads", &installation, server.as_ref())?);
-    Ok(lines)
+    let installation = Installation::start(server, "rates", workbench)?;
+    figures.add("memory", costs("before any load", &installation, server));
+    figures.add("keys", keys::measure(database, &installation, workbench));
+    figures.add("role bindings", role_bindings::measure(database, &installation, workbench));
+    figures.add("reads and creates", rates::measure(database, &installation, server, workbench));
+    figures.add("memory", costs("after all loads", &installation, server));
+    Ok(())
 }
 
 /// What the processes hold.

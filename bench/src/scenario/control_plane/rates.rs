@@ -4,10 +4,11 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Result, anyhow};
 use millstream_e2e::postgres::Postgres;
+use millstream_e2e::rest::Rest;
 use serde_json::json;
 
 use super::installation::{Installation, Key};
-use super::keys::micros_since;
+use super::poll::micros_since;
 use super::{Database, Goal, Line, progress};
 use crate::histogram::Histogram;
 use crate::usage;
@@ -115,7 +116,7 @@ fn create(installation: &Installation, keys: &[Key], count: usize) -> Result<Ans
 fn in_parallel(
     installation: &Installation,
     keys: &[Key],
-    call: impl Fn(&mut crate::rest::Rest, usize, &mut Histogram) -> Result<()> + Sync,
+    call: impl Fn(&mut Rest, usize, &mut Histogram) -> Result<()> + Sync,
 ) -> Result<Answered> {
     let connections: Vec<_> =
         (0..CALLERS).map(|caller| installation.rest_with(&keys[caller % keys.len()])).collect::<Result<_>>()?;

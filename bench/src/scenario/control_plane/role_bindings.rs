@@ -1,19 +1,25 @@
-//! Role bindings while changes run: from the POST until a broker answers the account, from the DELETE until it refuses.
-use std::time::{Duration, Instant};
+//! Role bindings while changes run: from the POST until a broker answers the account, from the DELETE until it refuses. A connection that
+//! is open all the time asks, so that only the binding is waited for.
+use std::time::Instant;
 
 use anyhow::{Context as _, Result, bail, ensure};
+use millstream_protocol::api_key::ApiKey;
+use millstream_protocol::error_code::ErrorCode;
+use millstream_protocol::messages::metadata_request::{MetadataRequest, MetadataRequestTopic};
+use millstream_protocol::messages::metadata_response::MetadataResponse;
+use millstream_protocol::writer::Writer;
 
 use super::changes::{self, PER_SECOND};
 use super::installation::{Installation, Key};
-use super::keys::micros_since;
+use super::poll::micros_until;
 use super::{Database, Goal, Line, progress};
+use crate::connection::Connection;
 use crate::histogram::Histogram;
-use crate::rest::Rest;
 use crate::topic::Topic;
 use crate::workbench::Workbench;
 
-const LIMIT: Duration = Duration::from_secs(30);
 const TOPIC: &str = "guarded";
+const METADATA_VERSION: i16 = 12;
 
 pub fn measure(database: Database, installation: &Installation, workbench: &Workbench) -> Result<Vec<Line>> {
     let count = workbench.pick(400, 20);
@@ -30,12 +36,12 @@ pub fn measure(database: Database, installation: &Installation, workbench: &Work
             let started = Instant::now();
             let crn = installation.cluster_crn(installation.cluster());
             let binding = installation.bind(&mut rest, &account, "CloudClusterAdmin", &crn)?;
-            guarded.wait_until(true, started).with_context(|| format!("binding {index}"))?;
-            effective.record(micros_since(started));
+            let allowed = micros_until(started, || guarded.is_allowed());
+            effective.record(allowed.with_context(|| format!("binding {index}"))?);
             let started = Instant::now();
             rest.call("DELETE", &format!("/iam/v2/role-bindings/{binding}"), None)?;
-            guarded.wait_until(false, started).with_context(|| format!("deletion of binding {index}"))?;
-            revoked.record(micros_since(started));
+            let refused = micros_until(started, || guarded.is_allowed().map(|is_allowed| !is_allowed));
+            revoked.record(refused.with_context(|| format!("deletion of binding {index}"))?);
         }
         Ok((effective, revoked))
     })?;
@@ -46,30 +52,28 @@ pub fn measure(database: Database, installation: &Installation, workbench: &Work
     ])
 }
 
-/// A topic that the account may read or not.
+/// A topic that the account may describe or not.
 struct Guarded {
-    rest: Rest,
-    path: String,
+    connection: Connection,
 }
 
 impl Guarded {
     fn open(installation: &Installation, key: &Key) -> Result<Self> {
-        let path = format!("/kafka/v3/clusters/{}/topics/{TOPIC}", installation.cluster());
-        Ok(Self { rest: installation.rest_with(key)?, path })
+        Ok(Self { connection: Connection::open(&installation.kafka(key))? })
     }
 
     fn is_allowed(&mut self) -> Result<bool> {
-        match self.rest.ask("GET", &self.path, None)? {
-            (200, _) => Ok(true),
-            (403 | 404, _) => Ok(false),
-            (status, body) => bail!("GET {} answered {status}: {body}", self.path),
-        }
-    }
-
-    fn wait_until(&mut self, allowed: bool, started: Instant) -> Result<()> {
-        while self.is_allowed()? != allowed {
-            ensure!(started.elapsed() < LIMIT, "not within {} s", LIMIT.as_secs());
-        }
-        Ok(())
+        let named = MetadataRequestTopic { name: Some(TOPIC.into()), ..MetadataRequestTopic::default() };
+        let request = MetadataRequest { topics: Some(vec![named]), ..MetadataRequest::default() };
+        let encode = |writer: &mut Writer| request.encode(writer, METADATA_VERSION);
+        self.connection.call(ApiKey::Metadata, METADATA_VERSION, encode, |reader| {
+            let response = MetadataResponse::decode(reader, METADATA_VERSION)?;
+            let [topic] = &response.topics[..] else { bail!("Metadata answered for {} topics", response.topics.len()) };
+            match ErrorCode::from_code(topic.error_code) {
+                Some(ErrorCode::None) => Ok(true),
+                Some(ErrorCode::TopicAuthorizationFailed) => Ok(false),
+                other => bail!("Metadata answered with error {} ({other:?})", topic.error_code),
+            }
+        })
     }
 }

@@ -1,4 +1,5 @@
-//! Just enough of an HTTP/1.1 client to time REST calls: one connection that stays open, one request at a time.
+//! Just enough of an HTTP/1.1 client for the REST API: one connection that stays open, one request at a time, nothing sent twice.
+use std::fmt::Write as _;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
 use std::time::Duration;
@@ -41,36 +42,72 @@ impl Rest {
 
     /// One call; status and JSON of the answer, whatever the status.
     pub fn ask(&mut self, method: &str, path: &str, body: Option<&Value>) -> Result<(u16, Value)> {
+        let answer = self.send(method, path, &[], body)?;
+        Ok((answer.status, answer.body))
+    }
+
+    /// One call with more headers. An error means that no answer came.
+    pub fn send(&mut self, method: &str, path: &str, headers: &[(&str, &str)], body: Option<&Value>) -> Result<Answer> {
         let body = body.map(Value::to_string).unwrap_or_default();
-        let request = format!(
-            "{method} {path} HTTP/1.1\r\nHost: {}\r\nAuthorization: {}\r\nContent-Type: application/json\r\nContent-Length: {}\r\n\r\n{body}",
+        let mut request = format!(
+            "{method} {path} HTTP/1.1\r\nHost: {}\r\nAuthorization: {}\r\nContent-Type: application/json\r\nContent-Length: {}\r\n",
             self.host,
             self.authorization,
             body.len()
         );
+        for (name, value) in headers {
+            write!(request, "{name}: {value}\r\n")?;
+        }
+        request += "\r\n";
+        request += &body;
         self.stream.get_mut().write_all(request.as_bytes())?;
-        let (status, body) = read_answer(&mut self.stream)?;
-        if body.is_empty() { Ok((status, Value::Null)) } else { Ok((status, serde_json::from_slice(&body)?)) }
+        read_answer(&mut self.stream)
     }
 }
 
-fn read_answer(stream: &mut impl BufRead) -> Result<(u16, Vec<u8>)> {
+/// What came back.
+#[derive(Debug)]
+pub struct Answer {
+    pub status: u16,
+    /// Names in lower case.
+    headers: Vec<(String, String)>,
+    /// Null if there was none.
+    pub body: Value,
+}
+
+impl Answer {
+    /// The first header of a name in lower case.
+    pub fn header(&self, name: &str) -> Option<&str> {
+        self.headers.iter().find(|(other, _)| other == name).map(|(_, value)| value.as_str())
+    }
+}
+
+/// A text within an answer.
+pub fn text_at(value: &Value, pointer: &str) -> Result<String> {
+    let text = value.pointer(pointer).and_then(Value::as_str);
+    text.map(str::to_owned).with_context(|| format!("the answer has no {pointer}: {value}"))
+}
+
+fn read_answer(stream: &mut impl BufRead) -> Result<Answer> {
     let status_line = read_line(stream)?;
     let status = status_line.split(' ').nth(1).and_then(|status| status.parse::<u16>().ok());
     let status = status.with_context(|| format!("not an HTTP answer: {status_line}"))?;
-    let (mut length, mut is_chunked) = (0, false);
+    let (mut length, mut is_chunked, mut headers) = (0, false, Vec::new());
     for _ in 0..MOST_HEADERS {
         let line = read_line(stream)?;
         if line.is_empty() {
             let body = if is_chunked { read_chunks(stream)? } else { read_exactly(stream, length)? };
-            return Ok((status, body));
+            let body = if body.is_empty() { Value::Null } else { serde_json::from_slice(&body)? };
+            return Ok(Answer { status, headers, body });
         }
         let (name, value) = line.split_once(':').with_context(|| format!("not a header: {line}"))?;
-        match name.to_ascii_lowercase().as_str() {
-            "content-length" => length = value.trim().parse()?,
-            "transfer-encoding" => is_chunked = value.trim().eq_ignore_ascii_case("chunked"),
+        let (name, value) = (name.to_ascii_lowercase(), value.trim().to_owned());
+        match name.as_str() {
+            "content-length" => length = value.parse()?,
+            "transfer-encoding" => is_chunked = value.eq_ignore_ascii_case("chunked"),
             _ => {}
         }
+        headers.push((name, value));
     }
     bail!("an answer with more than {MOST_HEADERS} headers")
 }
@@ -105,19 +142,21 @@ fn read_line(stream: &mut impl BufRead) -> Result<String> {
 
 #[cfg(test)]
 mod tests {
+    use serde_json::json;
+
     use super::*;
 
-    fn read(answer: &str) -> Result<(u16, String)> {
-        let (status, body) = read_answer(&mut answer.as_bytes())?;
-        Ok((status, String::from_utf8(body)?))
+    fn read(answer: &str) -> Result<(u16, Value)> {
+        let answer = read_answer(&mut answer.as_bytes())?;
+        Ok((answer.status, answer.body))
     }
 
     #[test]
     fn bodies_with_a_length_in_chunks_and_without_are_read() {
-        assert_eq!(read("HTTP/1.1 202 Accepted\r\nContent-Length: 2\r\n\r\n{}").unwrap(), (202, "{}".to_owned()));
-        let chunked = "HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n3\r\nabc\r\n2\r\nde\r\n0\r\n\r\n";
-        assert_eq!(read(chunked).unwrap(), (200, "abcde".to_owned()));
-        assert_eq!(read("HTTP/1.1 204 No Content\r\n\r\n").unwrap(), (204, String::new()));
+        assert_eq!(read("HTTP/1.1 202 Accepted\r\nContent-Length: 2\r\n\r\n{}").unwrap(), (202, json!({})));
+        let chunked = "HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n3\r\n[1,\r\n2\r\n2]\r\n0\r\n\r\n";
+        assert_eq!(read(chunked).unwrap(), (200, json!([1, 2])));
+        assert_eq!(read("HTTP/1.1 204 No Content\r\n\r\n").unwrap(), (204, Value::Null));
     }
 
     #[test]
@@ -125,5 +164,11 @@ mod tests {
         assert!(read("HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nabc").is_err());
         assert!(read("HTTP/1.1 200 OK\r\nContent-Length: 99999999\r\n\r\n").is_err());
         assert!(read("SSH-2.0-OpenSSH\r\n").is_err());
+    }
+
+    #[test]
+    fn a_header_is_found_whatever_its_case() {
+        let answer = read_answer(&mut &b"HTTP/1.1 503 Service Unavailable\r\nRetry-After: 1\r\n\r\n"[..]).unwrap();
+        assert_eq!((answer.header("retry-after"), answer.header("etag")), (Some("1"), None));
     }
 }
