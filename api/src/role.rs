@@ -199,6 +199,11 @@ impl Role {
         }
     }
 
+    /// Whether the role is for everything in the clusters of its scope.
+    pub fn administers_clusters(self) -> bool {
+        matches!(self, Self::OrganizationAdmin | Self::EnvironmentAdmin | Self::CloudClusterAdmin)
+    }
+
     /// What the role allows on a kind of Kafka resource within its scope, without what Kafka implies (Read, Write,
     /// Delete and Alter imply Describe; AlterConfigs implies DescribeConfigs). A Developer role bound to a whole
     /// cluster allows only what it names for the cluster itself, as at Confluent.

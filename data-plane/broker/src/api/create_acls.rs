@@ -1,6 +1,5 @@
-//! CreateAcls: each ACL for itself, all in one write. Needs Alter on the cluster.
+//! CreateAcls: each ACL for itself, all in one write. Needs Alter on the cluster, or a role that administers it.
 
-use millstream_api::role::Operation;
 use millstream_metadata::acl::{Acl, AclError, UncheckedAcl};
 use millstream_protocol::error_code::ErrorCode;
 use millstream_protocol::messages::create_acls_request::{AclCreation, CreateAclsRequest};
@@ -11,7 +10,7 @@ use crate::acls;
 
 pub(super) async fn handle(ctx: &RequestContext<'_>, request: CreateAclsRequest<'_>) -> CreateAclsResponse<'static> {
     let count = request.creations.len();
-    if !ctx.allows_on_cluster(Operation::Alter) {
+    if !ctx.authenticated.grants().may_alter_acls() {
         let refused = failed(ErrorCode::ClusterAuthorizationFailed, acls::NOT_AUTHORIZED.to_owned());
         return CreateAclsResponse { results: vec![refused; count], ..CreateAclsResponse::default() };
     }

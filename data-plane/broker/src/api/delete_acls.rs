@@ -1,6 +1,5 @@
-//! DeleteAcls: every ACL that a filter means, all filters in one write. Needs Alter on the cluster.
+//! DeleteAcls: every ACL that a filter means, all filters in one write. Needs Alter on the cluster, or a role that administers it.
 
-use millstream_api::role::Operation;
 use millstream_metadata::acl::{Acl, AclError, AclFilter, UncheckedFilter};
 use millstream_protocol::error_code::ErrorCode;
 use millstream_protocol::messages::delete_acls_request::{DeleteAclsFilter, DeleteAclsRequest};
@@ -12,7 +11,7 @@ use super::RequestContext;
 use crate::acls;
 
 pub(super) async fn handle(ctx: &RequestContext<'_>, request: DeleteAclsRequest<'_>) -> DeleteAclsResponse<'static> {
-    if !ctx.allows_on_cluster(Operation::Alter) {
+    if !ctx.authenticated.grants().may_alter_acls() {
         let refused = failed(ErrorCode::ClusterAuthorizationFailed, acls::NOT_AUTHORIZED.to_owned());
         let filter_results = vec![refused; request.filters.len()];
         return DeleteAclsResponse { filter_results, ..DeleteAclsResponse::default() };

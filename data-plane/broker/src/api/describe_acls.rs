@@ -1,6 +1,5 @@
-//! DescribeAcls: the ACLs that a filter means, by resource. Needs Describe on the cluster.
+//! DescribeAcls: the ACLs that a filter means, by resource. Needs Describe on the cluster, or a role that administers it.
 
-use millstream_api::role::Operation;
 use millstream_metadata::acl::{Acl, UncheckedFilter};
 use millstream_protocol::error_code::ErrorCode;
 use millstream_protocol::messages::describe_acls_request::DescribeAclsRequest;
@@ -15,7 +14,7 @@ pub(super) async fn handle(
     ctx: &RequestContext<'_>,
     request: DescribeAclsRequest<'_>,
 ) -> DescribeAclsResponse<'static> {
-    if !ctx.allows_on_cluster(Operation::Describe) {
+    if !ctx.authenticated.grants().may_describe_acls() {
         return failed(ErrorCode::ClusterAuthorizationFailed, acls::NOT_AUTHORIZED.to_owned());
     }
     let unchecked = UncheckedFilter {

@@ -93,6 +93,9 @@ fn names_only_the_cluster(role: Role) -> bool {
 }
 
 fn add_everywhere(builder: &mut GrantsBuilder, role: Role) {
+    if role.administers_clusters() {
+        builder.administer();
+    }
     for resource in [KafkaResource::Topic, KafkaResource::Group, KafkaResource::TransactionalId, KafkaResource::Cluster]
     {
         builder.allow(resource, Names::Every, role.kafka_operations(resource));

@@ -1,7 +1,8 @@
 //! What one principal may do in one logical cluster: pure, and quick to ask.
 //!
 //! Rules are collected with [`GrantsBuilder`]. A deny beats every allow, whatever their patterns; an allowed Read, Write,
-//! Delete or Alter allows Describe, and AlterConfigs allows DescribeConfigs; a deny denies only what it names.
+//! Delete or Alter allows Describe, and AlterConfigs allows DescribeConfigs; a deny denies only what it names. What no
+//! deny takes away is that administrators describe and alter ACLs.
 
 use std::collections::{BTreeMap, HashMap};
 
@@ -85,6 +86,7 @@ impl Rules {
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct Grants {
     rules: [Rules; RESOURCES.len()],
+    administers: bool,
 }
 
 impl Grants {
@@ -101,6 +103,16 @@ impl Grants {
     /// Whether an operation on the cluster is allowed.
     pub(crate) fn allows_on_cluster(&self, operation: Operation) -> bool {
         self.allows(operation, KafkaResource::Cluster, CLUSTER_NAME)
+    }
+
+    /// Whether ACLs may be seen.
+    pub(crate) fn may_describe_acls(&self) -> bool {
+        self.administers || self.allows_on_cluster(Operation::Describe)
+    }
+
+    /// Whether ACLs may be made and deleted.
+    pub(crate) fn may_alter_acls(&self) -> bool {
+        self.administers || self.allows_on_cluster(Operation::Alter)
     }
 
     /// Whether an operation is allowed for at least one name, as Kafka's `authorizeByResourceType`.
@@ -127,6 +139,7 @@ fn index(resource: KafkaResource) -> usize {
 #[derive(Default)]
 pub(super) struct GrantsBuilder {
     rules: [CollectedRules; RESOURCES.len()],
+    administers: bool,
 }
 
 #[derive(Default)]
@@ -147,6 +160,11 @@ impl GrantsBuilder {
         self.add(resource, names, Rights { allowed: Operations::NONE, denied: operations });
     }
 
+    /// Lets them describe and alter ACLs whatever ACLs say: an ACL that denied it to everybody could not be taken back.
+    pub(super) fn administer(&mut self) {
+        self.administers = true;
+    }
+
     fn add(&mut self, resource: KafkaResource, names: Names<'_>, rights: Rights) {
         let rules = &mut self.rules[index(resource)];
         let place = match names {
@@ -159,7 +177,7 @@ impl GrantsBuilder {
 
     /// The rules as they are asked.
     pub(super) fn build(self) -> Grants {
-        Grants { rules: self.rules.map(CollectedRules::build) }
+        Grants { rules: self.rules.map(CollectedRules::build), administers: self.administers }
     }
 }
 

@@ -5,7 +5,6 @@
 
 use axum::extract::{FromRequestParts, Query};
 use http::request::Parts;
-use millstream_api::role::Operation;
 use millstream_metadata::acl::{
     ANY_CODE, Acl as MetadataAcl, AclFilter, Code, MATCH_CODE, OPERATIONS, PATTERN_TYPES, PERMISSIONS, RESOURCE_TYPES,
     UncheckedAcl, UncheckedFilter,
@@ -59,16 +58,12 @@ impl Acl {
 
 /// Refuses a caller that may not see ACLs.
 pub(super) fn check_may_list(scope: &Scope) -> Result<(), RestError> {
-    check_may(scope, Operation::Describe)
+    if scope.may_describe_acls() { Ok(()) } else { Err(RestError::not_authorized(NOT_AUTHORIZED)) }
 }
 
 /// Refuses a caller that may not change ACLs.
 pub(super) fn check_may_change(scope: &Scope) -> Result<(), RestError> {
-    check_may(scope, Operation::Alter)
-}
-
-fn check_may(scope: &Scope, operation: Operation) -> Result<(), RestError> {
-    if scope.allows_on_cluster(operation) { Ok(()) } else { Err(RestError::not_authorized(NOT_AUTHORIZED)) }
+    if scope.may_alter_acls() { Ok(()) } else { Err(RestError::not_authorized(NOT_AUTHORIZED)) }
 }
 
 /// The URL of exactly this ACL: the collection with all filters.

@@ -42,6 +42,16 @@ impl Scope {
         self.grants.allows_on_cluster(operation)
     }
 
+    /// Whether the caller may see ACLs.
+    pub(super) fn may_describe_acls(&self) -> bool {
+        self.grants.may_describe_acls()
+    }
+
+    /// Whether the caller may make and delete ACLs.
+    pub(super) fn may_alter_acls(&self) -> bool {
+        self.grants.may_alter_acls()
+    }
+
     /// Refuses what the caller may not do to a topic, group or transactional id.
     pub(super) fn check(&self, operation: Operation, resource: KafkaResource, name: &str) -> Result<(), RestError> {
         let allowed = self.allows(operation, resource, name);

@@ -270,3 +270,20 @@ async fn an_acl_waits_for_a_principal_that_the_broker_is_just_told_of() {
     assert_eq!(fixture.delete(EVERYTHING).await.1["data"].as_array().unwrap().len(), 1);
     fixture.broker.shutdown().await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_administrator_takes_back_an_acl_that_denies_it_to_everybody() {
+    let fixture = start().await;
+    let mut denied = with("permission", json!("DENY"));
+    for (field, value) in [("resource_type", "CLUSTER"), ("resource_name", "kafka-cluster"), ("principal", "User:*")] {
+        denied[field] = json!(value);
+    }
+    denied["operation"] = json!("ALL");
+    assert_eq!(fixture.post("/acls", denied).await.0, 201);
+    assert_eq!(fixture.post("/acls", read_orders()).await.0, 201);
+    assert_eq!(fixture.acls("/acls").await, ["orders", "kafka-cluster"]);
+    let (status, deleted) =
+        fixture.delete("/acls?operation=ALL&pattern_type=LITERAL&permission=DENY&resource_type=CLUSTER").await;
+    assert_eq!((status, deleted["data"].as_array().unwrap().len()), (200, 1));
+    fixture.broker.shutdown().await;
+}
