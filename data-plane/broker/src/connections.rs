@@ -7,7 +7,6 @@ use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use millstream_api::ids::LogicalClusterId;
 use tokio_util::sync::CancellationToken;
 
 use crate::tenants::Credential;
@@ -43,16 +42,6 @@ impl ConnectionRegistry {
     /// Connections that are open now.
     pub(crate) fn open_count(&self) -> usize {
         self.open.load(Ordering::Relaxed)
-    }
-
-    /// Authenticated connections per tenant.
-    pub(crate) fn count_by_tenant(&self) -> HashMap<LogicalClusterId, u64> {
-        let entries = self.authenticated.lock().unwrap_or_else(PoisonError::into_inner);
-        let mut counts = HashMap::new();
-        for entry in entries.values() {
-            *counts.entry(entry.credential.tenant.clone()).or_default() += 1;
-        }
-        counts
     }
 
     /// Closes every authenticated connection whose credential matches.

@@ -15,6 +15,8 @@ pub mod config;
 mod connections;
 pub mod data_dir;
 pub mod fleet;
+#[cfg(test)]
+mod front_door;
 pub mod groups;
 mod http;
 mod limits;

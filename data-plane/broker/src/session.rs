@@ -53,7 +53,7 @@ pub(crate) struct Authenticated {
     /// What its requests are charged to.
     pub(crate) quota: ConnectionQuota,
     /// Its place among the connections of the tenant.
-    place: ConnectionPlace,
+    place: Arc<ConnectionPlace>,
 }
 
 impl Authenticated {
@@ -124,6 +124,14 @@ impl Session {
         }
     }
 
+    /// Its place among the connections of its tenant, once it is authenticated.
+    pub(crate) fn place(&self) -> Option<&Arc<ConnectionPlace>> {
+        match &self.state {
+            State::Authenticated(authenticated) => Some(&authenticated.place),
+            _ => None,
+        }
+    }
+
     /// Whether the next frame is a bare SASL token instead of a Kafka request.
     pub(crate) fn expects_raw_token(&self) -> bool {
         matches!(self.state, State::HandshakenRaw)
@@ -182,14 +190,14 @@ impl Session {
     fn take_place(
         &mut self,
         credential: &Credential,
-    ) -> Result<(ConnectionQuota, ConnectionPlace, Duration), LoginFailed> {
+    ) -> Result<(ConnectionQuota, Arc<ConnectionPlace>, Duration), LoginFailed> {
         let state = std::mem::replace(&mut self.state, State::Handshaken);
         if let State::Authenticated(Authenticated { quota, place, .. }) = state {
             return Ok((quota, place, Duration::ZERO));
         }
         let quota = self.broker.quotas.connection(&credential.tenant, &credential.principal);
         match quota.admit() {
-            Ok((place, wait)) => Ok((quota, place, wait)),
+            Ok((place, wait)) => Ok((quota, Arc::new(place), wait)),
             Err(NotAdmitted::TooMany { limit }) => {
                 let message = format!("this cluster has as many connections as its type and size allow: {limit}");
                 let code = ErrorCode::SaslAuthenticationFailed;

@@ -428,4 +428,8 @@ fn cut(text: &str, max_bytes: usize) -> &str {
 }
 
 #[cfg(test)]
+mod allocation_tests;
+#[cfg(test)]
 mod authorization_tests;
+#[cfg(test)]
+mod isolation_tests;

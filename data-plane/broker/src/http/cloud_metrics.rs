@@ -30,10 +30,9 @@ pub(crate) fn router(broker: Arc<Broker>) -> Router {
 
 async fn export(State(broker): State<Arc<Broker>>, Extension(caller): Extension<Caller>) -> Response {
     let sample = broker.metering.last_minute(&caller.tenant);
-    let connections = broker.connections.count_by_tenant().get(&caller.tenant).copied().unwrap_or(0);
     let quota = broker.quotas.tenant(&caller.tenant);
     let throttled_ms = quota.throttled(Rate::Ingress) + quota.throttled(Rate::Egress) + quota.throttled(Rate::Requests);
-    let page = render(&caller.tenant, sample, connections, throttled_ms.as_millis());
+    let page = render(&caller.tenant, sample, quota.open_connections(), throttled_ms.as_millis());
     ([(header::CONTENT_TYPE, TEXT_FORMAT)], page).into_response()
 }
 

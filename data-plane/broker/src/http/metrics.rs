@@ -29,16 +29,15 @@ pub(super) async fn page(State(broker): State<Arc<Broker>>, ConnectInfo(peer): C
 
 fn look_up(broker: &Broker) -> Gauges {
     let mut gauges = Gauges::default();
-    for (tenant, count) in broker.connections.count_by_tenant() {
-        gauges.tenants.entry(tenant).or_default().active_connections = count;
-    }
     for partition in broker.partitions.all() {
         let of_tenant = gauges.tenants.entry(partition.id.tenant.clone()).or_default();
         of_tenant.partitions += 1;
         of_tenant.retained_bytes += partition.log().size_bytes();
     }
     for (tenant, quota) in broker.quotas.all() {
-        gauges.tenants.entry(tenant).or_default().quota = Some(QuotaGauges::of(&quota));
+        let of_tenant = gauges.tenants.entry(tenant).or_default();
+        of_tenant.active_connections = quota.open_connections();
+        of_tenant.quota = Some(QuotaGauges::of(&quota));
     }
     let (keys, quarantined) = broker.tenants.counts();
     let position = broker.tenants.position();

@@ -2,23 +2,26 @@
 //!
 //! Promises: one request is processed at a time, so responses leave in request order; an unauthenticated peer
 //! gets small frames and little time; a connection closes when its key is revoked; one whose tenant spent more than
-//! its rate is not read until that is paid. Never holds a lock while it waits for the socket.
+//! its rate is not read until that is paid; one whose client hung up does not count against its tenant, however long
+//! it waits. Never holds a lock while it waits for the socket.
 
 use std::net::SocketAddr;
+use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::time::Duration;
 
 use millstream_protocol::frame::{MAX_FRAME_BYTES, MAX_UNAUTHENTICATED_FRAME_BYTES};
-use tokio::io::{AsyncRead, AsyncWrite};
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, error};
 
 use super::frames::{FrameBuffer, FrameError};
 use super::output::Output;
+use super::socket::Socket;
 use crate::api::{self, Answer, Answered, RequestError};
 use crate::broker::Broker;
 use crate::connections::Admission;
 use crate::quotas::in_flight::{Room, SMALL_REQUEST_BYTES};
+use crate::quotas::tenant::ConnectionPlace;
 use crate::session::Session;
 
 /// How often a connection looks whether it is idle.
@@ -43,6 +46,8 @@ enum CloseReason {
     AuthenticationFailed,
     #[error("idle for too long")]
     Idle,
+    #[error("the peer hung up before everything was answered, and so did too many others of its tenant")]
+    HungUp,
 }
 
 /// Serves one connection until it ends.
@@ -53,7 +58,7 @@ pub(crate) async fn serve<S>(
     admission: Admission,
     shutdown: CancellationToken,
 ) where
-    S: AsyncRead + AsyncWrite + Unpin + Send,
+    S: Socket,
 {
     let revoked = admission.closed().clone();
     let mut session = Session::new(Arc::clone(&broker), peer, admission);
@@ -76,13 +81,12 @@ pub(crate) async fn serve<S>(
     }
 }
 
-async fn run<S>(broker: &Arc<Broker>, mut socket: S, session: &mut Session) -> Result<(), CloseReason>
-where
-    S: AsyncRead + AsyncWrite + Unpin + Send,
-{
+async fn run(broker: &Arc<Broker>, mut socket: impl Socket, session: &mut Session) -> Result<(), CloseReason> {
     let mut frames = FrameBuffer::new();
     let mut output = Output::new();
     let mut idle = IdleWatch::new();
+    // Of its own, because answering a request needs the whole session.
+    let mut place = None;
     loop {
         let limit = frame_limit(session);
         // Room for what is large, held until it is answered.
@@ -90,7 +94,7 @@ where
         while !frames.take_complete(limit)? {
             if room.is_none() && frames.announced() > SMALL_REQUEST_BYTES {
                 output.flush(&mut socket).await.map_err(CloseReason::Write)?;
-                room = enter(session, frames.announced()).await;
+                room = unless_left(pin!(enter(session, frames.announced())), &socket, place.as_deref()).await?;
             }
             let filled = tokio::select! {
                 filled = frames.fill(&mut socket) => filled?,
@@ -112,9 +116,11 @@ where
         let inherited = api::inherited_wait(session, frames.frame());
         if !inherited.is_zero() {
             output.flush(&mut socket).await.map_err(CloseReason::Write)?;
-            wait(session, inherited).await;
+            unless_left(pin!(wait(session, inherited)), &socket, place.as_deref()).await?;
         }
-        let Answered { answer, wait: owed } = match api::answer(broker, session, frames.frame()).await {
+        let answered =
+            unless_left(pin!(api::answer(broker, session, frames.frame())), &socket, place.as_deref()).await?;
+        let Answered { answer, wait: owed } = match answered {
             Ok(answered) => answered,
             Err(error) => {
                 // The answers before it were given: what was acknowledged must reach the client.
@@ -124,6 +130,9 @@ where
         };
         frames.consume();
         drop(room);
+        if place.is_none() {
+            place = session.place().cloned();
+        }
         let closes = match answer {
             Answer::Pieces(pieces) => {
                 output.push(&mut socket, pieces).await.map_err(CloseReason::Write)?;
@@ -146,9 +155,25 @@ where
             return Err(CloseReason::AuthenticationFailed);
         }
         if !owed.is_zero() {
-            wait(session, owed).await;
+            unless_left(pin!(wait(session, owed)), &socket, place.as_deref()).await?;
         }
     }
+}
+
+/// Does what takes a while without reading the socket. If the client hangs up meanwhile, its connection stops counting
+/// against its tenant at once. What it sent before is still answered: a producer with acks=0 waits for no answer.
+async fn unless_left<T>(
+    mut work: Pin<&mut impl Future<Output = T>>,
+    socket: &impl Socket,
+    place: Option<&ConnectionPlace>,
+) -> Result<T, CloseReason> {
+    tokio::select! {
+        biased;
+        done = &mut work => return Ok(done),
+        () = socket.hung_up() => {}
+    }
+    let may_stay = place.is_none_or(ConnectionPlace::leave);
+    if may_stay { Ok(work.await) } else { Err(CloseReason::HungUp) }
 }
 
 /// Does not read the socket for so long: what holds a client that ignores the throttle time of a response.
@@ -196,3 +221,7 @@ impl IdleWatch {
         Ok(())
     }
 }
+
+#[cfg(test)]
+#[path = "connection_tests.rs"]
+mod tests;

@@ -4,3 +4,4 @@ pub(crate) mod connection;
 pub(crate) mod frames;
 pub(crate) mod listener;
 pub(crate) mod output;
+pub(crate) mod socket;

@@ -1,7 +1,7 @@
 //! The quota of one tenant: its rates, its connections, its storage, and the rates of its principals.
 
 use std::collections::HashMap;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::time::Duration;
 
@@ -62,6 +62,8 @@ pub(crate) struct TenantQuota {
     /// Bounded by the principals with a key of this tenant.
     principals: Mutex<HashMap<Principal, Arc<PrincipalQuota>>>,
     open_connections: AtomicU64,
+    /// Connections whose clients hung up before everything that they sent was answered.
+    leaving_connections: AtomicU64,
     max_connections: AtomicU64,
     refused_connections: AtomicU64,
     throttled_micros: [AtomicU64; Rate::ALL.len()],
@@ -76,12 +78,39 @@ pub(crate) struct PrincipalQuota {
 }
 
 /// One open connection of a tenant; gives its place back when dropped.
-pub(crate) struct ConnectionPlace(Arc<TenantQuota>);
+pub(crate) struct ConnectionPlace {
+    tenant: Arc<TenantQuota>,
+    leaves: AtomicBool,
+}
+
+impl ConnectionPlace {
+    /// Gives the place to another connection: this one's client hung up, and only what it sent before is still answered.
+    /// False if as many connections leave already as may be open.
+    pub(crate) fn leave(&self) -> bool {
+        if self.leaves.load(Ordering::Relaxed) {
+            return true;
+        }
+        if !add_below(&self.tenant.leaving_connections, self.tenant.max_connections.load(Ordering::Relaxed)) {
+            return false;
+        }
+        self.leaves.store(true, Ordering::Relaxed);
+        self.tenant.open_connections.fetch_sub(1, Ordering::Relaxed);
+        true
+    }
+}
 
 impl Drop for ConnectionPlace {
     fn drop(&mut self) {
-        self.0.open_connections.fetch_sub(1, Ordering::Relaxed);
+        let tenant = &self.tenant;
+        let counter = if *self.leaves.get_mut() { &tenant.leaving_connections } else { &tenant.open_connections };
+        counter.fetch_sub(1, Ordering::Relaxed);
     }
+}
+
+/// Adds one unless there are `max` already.
+fn add_below(counter: &AtomicU64, max: u64) -> bool {
+    let added = counter.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |count| (count < max).then_some(count + 1));
+    added.is_ok()
 }
 
 impl PrincipalQuota {
@@ -114,6 +143,7 @@ impl TenantQuota {
             client_quotas: RwLock::new(client_quotas),
             principals: Mutex::default(),
             open_connections: AtomicU64::new(0),
+            leaving_connections: AtomicU64::new(0),
             max_connections: AtomicU64::new(limits.connections),
             refused_connections: AtomicU64::new(0),
             throttled_micros: [const { AtomicU64::new(0) }; Rate::ALL.len()],
@@ -161,15 +191,16 @@ impl TenantQuota {
 
     /// A place for one more connection; none if the tenant has as many as it may.
     pub(crate) fn take_place(self: &Arc<Self>) -> Option<ConnectionPlace> {
-        let max = self.max_connections.load(Ordering::Relaxed);
-        let taken = self
-            .open_connections
-            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, |open| (open < max).then_some(open + 1));
-        if taken.is_err() {
+        if !add_below(&self.open_connections, self.max_connections.load(Ordering::Relaxed)) {
             self.count_refused_connection();
             return None;
         }
-        Some(ConnectionPlace(Arc::clone(self)))
+        Some(ConnectionPlace { tenant: Arc::clone(self), leaves: AtomicBool::new(false) })
+    }
+
+    /// Connections that are open now, but for those whose clients hung up.
+    pub(crate) fn open_connections(&self) -> u64 {
+        self.open_connections.load(Ordering::Relaxed)
     }
 
     /// A connection was not let in because of a limit.
@@ -202,5 +233,41 @@ impl TenantQuota {
     pub(crate) fn max_fetch_bytes(&self, principal: &PrincipalQuota) -> usize {
         let rate = self.egress.rate().min(principal.egress.rate());
         if rate == UNLIMITED { usize::MAX } else { usize::try_from(rate).unwrap_or(usize::MAX) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::limits;
+
+    fn with_places(connections: u64) -> Arc<TenantQuota> {
+        let limits = Limits { connections, ..limits::of_cluster(None) };
+        Arc::new(TenantQuota::new(Clock::start(), limits, Arc::default()))
+    }
+
+    #[test]
+    fn a_connection_that_leaves_makes_room_at_once_and_for_one_only() {
+        let tenant = with_places(1);
+        let first = tenant.take_place().unwrap();
+        assert!(tenant.take_place().is_none());
+        assert!(first.leave() && first.leave());
+        let second = tenant.take_place().unwrap();
+        assert!(tenant.take_place().is_none());
+        drop(first);
+        assert_eq!(tenant.open_connections(), 1);
+        drop(second);
+        assert_eq!(tenant.open_connections(), 0);
+    }
+
+    #[test]
+    fn no_more_connections_leave_than_may_be_open() {
+        let tenant = with_places(1);
+        let first = tenant.take_place().unwrap();
+        assert!(first.leave());
+        let second = tenant.take_place().unwrap();
+        assert!(!second.leave(), "hanging up is a way to have more connections");
+        drop(first);
+        assert!(second.leave());
     }
 }

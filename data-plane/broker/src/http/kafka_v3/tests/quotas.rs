@@ -8,20 +8,17 @@ use millstream_api::fleet::config_event::Change;
 use millstream_api::fleet::config_item_key::Key;
 use millstream_api::fleet::{ClientQuota, ConfigItemKey};
 use millstream_api::plan::Limits;
-use millstream_protocol::record_batch::{BatchBuilder, NewRecord};
-use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream};
+use tokio::io::{AsyncReadExt, DuplexStream};
 use tokio_util::sync::CancellationToken;
 
 use super::*;
+use crate::front_door::client::{KafkaClient, METADATA, produce_to_t};
 use crate::metering;
 use crate::network::connection;
 use crate::quotas::tenant::TenantQuota;
 
 const PRODUCE: i16 = 0;
-const METADATA: i16 = 3;
-const SASL_HANDSHAKE: i16 = 17;
 const CREATE_TOPICS: i16 = 19;
-const SASL_AUTHENTICATE: i16 = 36;
 const SASL_AUTHENTICATION_FAILED: i16 = 58;
 const THROTTLING_QUOTA_EXCEEDED: i16 = 89;
 /// Requests of another connection that are answered while one is not.
@@ -29,74 +26,26 @@ const MEANWHILE: usize = 20;
 /// More than anybody may use in an hour.
 const HUGE: u64 = u64::MAX / 2;
 
-/// A connection that speaks Kafka, over memory instead of a socket.
-struct Kafka(DuplexStream);
-
-impl Kafka {
-    fn connect(fixture: &Fixture) -> Self {
-        let broker = Arc::clone(&fixture.broker.broker);
-        let (ours, theirs) = tokio::io::duplex(1024 * 1024);
-        let peer = SocketAddr::from(([127, 0, 0, 1], 1));
-        let admission = broker.connections.admit().unwrap();
-        tokio::spawn(connection::serve(broker, theirs, peer, admission, CancellationToken::new()));
-        Self(ours)
-    }
-
-    async fn log_in(fixture: &Fixture) -> Self {
-        let mut kafka = Self::connect(fixture);
-        let answer = kafka.authenticate().await;
-        assert_eq!(answer[..2], [0, 0], "{answer:?}");
-        kafka
-    }
-
-    /// The answer to a login.
-    async fn authenticate(&mut self) -> Vec<u8> {
-        self.call(SASL_HANDSHAKE, 1, b"\0\x05PLAIN").await;
-        let token = format!("\0{KEY}\0secret");
-        let length = i32::try_from(token.len()).unwrap();
-        self.call(SASL_AUTHENTICATE, 0, &[length.to_be_bytes().as_slice(), token.as_bytes()].concat()).await
-    }
-
-    async fn send(&mut self, api: i16, version: i16, body: &[u8]) {
-        let header = [api.to_be_bytes(), version.to_be_bytes(), [0, 0], [0, 1], [0, 0]].concat();
-        let length = i32::try_from(header.len() + body.len()).unwrap();
-        self.0.write_all(&[length.to_be_bytes().as_slice(), &header, body].concat()).await.unwrap();
-    }
-
-    async fn call(&mut self, api: i16, version: i16, body: &[u8]) -> Vec<u8> {
-        self.send(api, version, body).await;
-        self.receive().await
-    }
-
-    /// The next answer, without its correlation id.
-    async fn receive(&mut self) -> Vec<u8> {
-        let length = usize::try_from(self.0.read_i32().await.unwrap()).unwrap();
-        let mut answer = vec![0; length];
-        self.0.read_exact(&mut answer).await.unwrap();
-        answer.split_off(4)
-    }
-
-    async fn metadata(&mut self) -> Vec<u8> {
-        self.call(METADATA, 3, &[0; 4]).await
-    }
-
-    /// Whether nothing has come although another connection was answered many times.
-    async fn is_silent(&mut self, other: &mut Self) -> bool {
-        for _ in 0..MEANWHILE {
-            other.metadata().await;
-        }
-        self.0.read_u8().now_or_never().is_none()
-    }
+/// A connection over memory instead of a socket.
+fn connect(fixture: &Fixture) -> KafkaClient<DuplexStream> {
+    let broker = Arc::clone(&fixture.broker.broker);
+    let (ours, theirs) = tokio::io::duplex(1024 * 1024);
+    let peer = SocketAddr::from(([127, 0, 0, 1], 1));
+    let admission = broker.connections.admit().unwrap();
+    tokio::spawn(connection::serve(broker, theirs, peer, admission, CancellationToken::new()));
+    KafkaClient(ours)
 }
 
-fn produce_to_t() -> Vec<u8> {
-    let mut builder = BatchBuilder::new();
-    builder.append(NewRecord { timestamp: 0, key: None, value: Some(&[7; 1_000]), headers: &[] });
-    let batch = builder.build().unwrap();
-    let mut body = b"\xff\xff\0\x01\0\0\0\x0a\0\0\0\x01\0\x01t\0\0\0\x01\0\0\0\0".to_vec();
-    body.extend(i32::try_from(batch.len()).unwrap().to_be_bytes());
-    body.extend(batch);
-    body
+async fn log_in(fixture: &Fixture) -> KafkaClient<DuplexStream> {
+    KafkaClient::log_in(connect(fixture).0, KEY).await
+}
+
+/// Whether nothing has come although another connection was answered many times.
+async fn is_silent(client: &mut KafkaClient<DuplexStream>, other: &mut KafkaClient<DuplexStream>) -> bool {
+    for _ in 0..MEANWHILE {
+        other.metadata().await;
+    }
+    client.0.read_u8().now_or_never().is_none()
 }
 
 fn client_quota(ingress_byte_rate: u64) -> Change {
@@ -134,16 +83,16 @@ async fn a_connection_that_owes_bytes_is_answered_and_then_not_read_until_its_qu
     let mut fixture = start().await;
     assert_eq!(fixture.post("/topics", json!({ "topic_name": "t" })).await.0, 201);
     fixture.apply(2, vec![client_quota(1)]).await;
-    let mut spender = Kafka::log_in(&fixture).await;
-    let mut heir = Kafka::log_in(&fixture).await;
-    let mut other = Kafka::log_in(&fixture).await;
-    let answer = spender.call(PRODUCE, 7, &produce_to_t()).await;
+    let mut spender = log_in(&fixture).await;
+    let mut heir = log_in(&fixture).await;
+    let mut other = log_in(&fixture).await;
+    let answer = spender.call(PRODUCE, 7, &produce_to_t(1)).await;
     let throttle_time_ms = i32::from_be_bytes(*answer.last_chunk().unwrap());
     assert!(throttle_time_ms > 500_000, "{throttle_time_ms} ms for a thousand bytes at one a second");
     spender.send(METADATA, 3, &[0; 4]).await;
-    assert!(spender.is_silent(&mut other).await, "a connection was read before it had paid");
-    heir.send(PRODUCE, 7, &produce_to_t()).await;
-    assert!(heir.is_silent(&mut other).await, "a new connection does not inherit the debt of its principal");
+    assert!(is_silent(&mut spender, &mut other).await, "a connection was read before it had paid");
+    heir.send(PRODUCE, 7, &produce_to_t(1)).await;
+    assert!(is_silent(&mut heir, &mut other).await, "a new connection does not inherit the debt of its principal");
     let delete = Change::Delete(ConfigItemKey { key: Some(Key::ClientQuotaId("cq-a".to_owned())) });
     fixture.apply(3, vec![delete]).await;
     spender.receive().await;
@@ -155,7 +104,7 @@ async fn a_connection_that_owes_bytes_is_answered_and_then_not_read_until_its_qu
 #[tokio::test(flavor = "multi_thread")]
 async fn requests_beyond_the_rate_are_answered_with_the_time_to_wait() {
     let fixture = start().await;
-    let mut kafka = Kafka::log_in(&fixture).await;
+    let mut kafka = log_in(&fixture).await;
     assert_eq!(kafka.metadata().await[..4], [0; 4]);
     let quota = quota(&fixture);
     quota.requests.spend(quota.clock.now(), 3_600 * quota.limits().requests_per_second);
@@ -168,16 +117,16 @@ async fn requests_beyond_the_rate_are_answered_with_the_time_to_wait() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_connection_too_many_is_told_why_and_a_closed_one_makes_room() {
     let fixture = start().await;
-    let first = Kafka::log_in(&fixture).await;
+    let first = log_in(&fixture).await;
     set_limits(&fixture, |limits| Limits { connections: 1, ..limits });
-    let answer = Kafka::connect(&fixture).authenticate().await;
+    let answer = connect(&fixture).authenticate(KEY).await;
     assert_eq!(answer[..2], SASL_AUTHENTICATION_FAILED.to_be_bytes());
     let text = String::from_utf8_lossy(&answer).into_owned();
     assert!(text.contains("as many connections as its type and size allow: 1"), "{text}");
     assert_eq!(quota(&fixture).refused_connections(), 1);
     drop(first);
     // Its task notices a moment later.
-    while Kafka::connect(&fixture).authenticate().await[..2] != [0, 0] {}
+    while connect(&fixture).authenticate(KEY).await[..2] != [0, 0] {}
     fixture.broker.shutdown().await;
 }
 
@@ -212,7 +161,7 @@ async fn partitions_that_change_too_often_are_refused_until_later() {
     let (status, _) = retry_after(fixture.request(Method::DELETE, "/topics/t")).await;
     assert_eq!(status, 429);
     assert_eq!(fixture.get("/topics/t").await.0, 200, "a refused deletion deletes nothing");
-    let mut kafka = Kafka::log_in(&fixture).await;
+    let mut kafka = log_in(&fixture).await;
     let create_u = b"\0\0\0\x01\0\x01u\0\0\0\x01\xff\xff\0\0\0\0\0\0\0\0\0\0\x75\x30\0";
     let answer = kafka.call(CREATE_TOPICS, 2, create_u).await;
     assert!(i32::from_be_bytes(*answer.first_chunk().unwrap()) > 0, "no throttle time in {answer:?}");
@@ -226,17 +175,17 @@ async fn partitions_that_change_too_often_are_refused_until_later() {
 async fn a_full_cluster_takes_no_more_records_until_its_limit_is_raised() {
     let fixture = start().await;
     assert_eq!(fixture.post("/topics", json!({ "topic_name": "t" })).await.0, 201);
-    let mut kafka = Kafka::log_in(&fixture).await;
+    let mut kafka = log_in(&fixture).await;
     set_limits(&fixture, |limits| Limits { storage_bytes: Some(0), ..limits });
     let (status, error) = fixture.post("/topics/t/records", json!({})).await;
     assert_eq!((status, &error["error_code"]), (400, &json!(40002)));
     assert!(error["message"].as_str().unwrap().contains("stores as much as its type allows"), "{error}");
-    let answer = kafka.call(PRODUCE, 7, &produce_to_t()).await;
+    let answer = kafka.call(PRODUCE, 7, &produce_to_t(1)).await;
     assert!(String::from_utf8_lossy(&answer).contains('t'));
     let code = &answer[4 + 3 + 4 + 4..][..2];
     assert_eq!(code, 44_i16.to_be_bytes(), "POLICY_VIOLATION");
     set_limits(&fixture, |limits| Limits { storage_bytes: Some(HUGE), ..limits });
-    let answer = kafka.call(PRODUCE, 7, &produce_to_t()).await;
+    let answer = kafka.call(PRODUCE, 7, &produce_to_t(1)).await;
     assert_eq!(answer[4 + 3 + 4 + 4..][..2], [0, 0]);
     fixture.broker.shutdown().await;
 }
@@ -245,8 +194,8 @@ async fn a_full_cluster_takes_no_more_records_until_its_limit_is_raised() {
 async fn the_last_minute_of_a_cluster_is_exported_over_the_forward_stream() {
     let mut fixture = start().await;
     assert_eq!(fixture.post("/topics", json!({ "topic_name": "t" })).await.0, 201);
-    let mut kafka = Kafka::log_in(&fixture).await;
-    kafka.call(PRODUCE, 7, &produce_to_t()).await;
+    let mut kafka = log_in(&fixture).await;
+    kafka.call(PRODUCE, 7, &produce_to_t(1)).await;
     metering::measure(&fixture.broker.broker);
     let mut stream = fixture.forwards.recv().await.unwrap();
     let mut export = async |tenant: &str| {

@@ -1,0 +1,159 @@
+//! Clients that hang up while their connections wait, over real sockets.
+
+use std::time::Duration;
+
+use millstream_api::plan::Limits;
+use millstream_protocol::api_key::ApiKey;
+use millstream_protocol::messages::fetch_request::{FetchPartition, FetchRequest, FetchTopic};
+use rcgen::{CertifiedKey, generate_simple_self_signed};
+use rustls::pki_types::{PrivateKeyDer, ServerName};
+use tokio::io::{AsyncWrite, AsyncWriteExt};
+use tokio::net::TcpStream;
+use tokio_rustls::TlsConnector;
+
+use super::*;
+use crate::front_door::client::{KafkaClient, METADATA, produce_to_t, request};
+use crate::front_door::{FrontDoor, KEY, TENANT, WHOLE_CLUSTER};
+use crate::quotas::tenant::TenantQuota;
+
+const PRODUCE: i16 = 0;
+const LOOK_AGAIN: Duration = Duration::from_millis(1);
+/// Only a test that fails takes so long.
+const GIVE_UP: Duration = Duration::from_secs(30);
+/// The longest that a broker lets a fetch wait, and longer than a test that fails.
+const LONG_FETCH_MS: i32 = 60_000;
+const HOUR_SECONDS: u64 = 3_600;
+
+/// Looks until it is so.
+async fn eventually(what: &str, mut is_so: impl FnMut() -> bool) {
+    let looking = async {
+        while !is_so() {
+            tokio::time::sleep(LOOK_AGAIN).await;
+        }
+    };
+    assert!(tokio::time::timeout(GIVE_UP, looking).await.is_ok(), "{what}");
+}
+
+/// Every connection of the tenant that asked for something already is not read for an hour after its next request.
+fn owe_an_hour(quota: &TenantQuota) {
+    quota.requests.spend(quota.clock.now(), HOUR_SECONDS * quota.limits().requests_per_second);
+}
+
+async fn connect(door: &FrontDoor) -> KafkaClient<TcpStream> {
+    let mut client = KafkaClient::log_in(TcpStream::connect(door.address).await.unwrap(), KEY).await;
+    client.metadata().await;
+    client
+}
+
+/// A request whose answer has come, and after which the connection is not read.
+async fn be_muted<S: tokio::io::AsyncRead + AsyncWrite + Unpin>(client: &mut KafkaClient<S>) {
+    let answer = client.metadata().await;
+    let throttle_time_ms = i32::from_be_bytes(*answer.first_chunk().unwrap());
+    assert!(throttle_time_ms > 1_000_000, "{throttle_time_ms}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_client_that_hangs_up_while_it_is_not_read_makes_room_at_once() {
+    let door = FrontDoor::open().await;
+    let quota = door.quota(TENANT);
+    let mut client = connect(&door).await;
+    owe_an_hour(&quota);
+    be_muted(&mut client).await;
+    assert_eq!(quota.open_connections(), 1);
+    drop(client);
+    eventually("the connection counts although its client is gone", || quota.open_connections() == 0).await;
+    assert!(!quota.requests.debt(quota.clock.now()).is_zero(), "what it owed is owed by its tenant");
+    door.running.shutdown().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_client_that_hangs_up_makes_room_although_it_sent_more_before() {
+    let door = FrontDoor::open().await;
+    let quota = door.quota(TENANT);
+    let mut client = connect(&door).await;
+    owe_an_hour(&quota);
+    be_muted(&mut client).await;
+    client.send(METADATA, 3, &[0; 4]).await;
+    client.0.shutdown().await.unwrap();
+    eventually("the connection counts although its client is gone", || quota.open_connections() == 0).await;
+    door.running.shutdown().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_was_produced_before_a_client_hung_up_is_stored_although_nobody_waits_for_it() {
+    let door = FrontDoor::open().await;
+    door.bind("rb-a", "CloudClusterAdmin", WHOLE_CLUSTER);
+    door.create_topic(TENANT, "t").await;
+    let quota = door.quota(TENANT);
+    let mut client = connect(&door).await;
+    owe_an_hour(&quota);
+    be_muted(&mut client).await;
+    client.send(PRODUCE, 7, &produce_to_t(0)).await;
+    drop(client);
+    eventually("the connection counts although its client is gone", || quota.open_connections() == 0).await;
+    let partition = door.partition(TENANT, "t");
+    assert_eq!(partition.log().log_end_offset(), 0, "it was read before it had paid");
+    let limits = Limits { requests_per_second: u64::MAX, ..quota.limits() };
+    quota.set_limits(limits, door.broker().tenants.client_quotas(&TENANT.parse().unwrap()));
+    eventually("the record is lost", || partition.log().log_end_offset() == 1).await;
+    door.running.shutdown().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_client_that_hangs_up_while_its_fetch_waits_makes_room_at_once() {
+    let door = FrontDoor::open().await;
+    door.bind("rb-a", "CloudClusterAdmin", WHOLE_CLUSTER);
+    door.create_topic(TENANT, "t").await;
+    let quota = door.quota(TENANT);
+    let mut client = connect(&door).await;
+    let partition = FetchPartition { partition_max_bytes: 1024, ..Default::default() };
+    let topic = FetchTopic { topic: "t".into(), partitions: vec![partition], ..Default::default() };
+    let fetch = FetchRequest {
+        max_wait_ms: LONG_FETCH_MS,
+        min_bytes: 1,
+        max_bytes: 1024,
+        topics: vec![topic],
+        ..Default::default()
+    };
+    let fetch = request(ApiKey::Fetch, 12, |writer| fetch.encode(writer, 12));
+    client.0.write_all(&fetch).await.unwrap();
+    drop(client);
+    eventually("the connection counts although its client is gone", || quota.open_connections() == 0).await;
+    door.running.shutdown().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn hanging_up_is_noticed_under_tls_whether_said_or_not() {
+    let CertifiedKey { cert, signing_key } = generate_simple_self_signed(["localhost".to_owned()]).unwrap();
+    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+    let key = PrivateKeyDer::try_from(signing_key.serialize_der()).unwrap();
+    let server = rustls::ServerConfig::builder_with_provider(Arc::clone(&provider));
+    let server = server.with_safe_default_protocol_versions().unwrap().with_no_client_auth();
+    let server = server.with_single_cert(vec![cert.der().clone()], key).unwrap();
+    let mut roots = rustls::RootCertStore::empty();
+    roots.add(cert.der().clone()).unwrap();
+    let client = rustls::ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions().unwrap();
+    let connector = TlsConnector::from(Arc::new(client.with_root_certificates(roots).with_no_client_auth()));
+
+    let door = FrontDoor::open_with(Some(Arc::new(server))).await;
+    let quota = door.quota(TENANT);
+    let name = ServerName::try_from("localhost").unwrap();
+    let mut clients = Vec::new();
+    for _ in 0..2 {
+        let socket = TcpStream::connect(door.address).await.unwrap();
+        let socket = connector.connect(name.clone(), socket).await.unwrap();
+        let mut client = KafkaClient::log_in(socket, KEY).await;
+        client.metadata().await;
+        clients.push(client);
+    }
+    owe_an_hour(&quota);
+    for client in &mut clients {
+        be_muted(client).await;
+    }
+    assert_eq!(quota.open_connections(), 2);
+    clients.pop().unwrap().0.shutdown().await.unwrap();
+    eventually("a connection counts although its client said good-bye", || quota.open_connections() == 1).await;
+    drop(clients);
+    eventually("a connection counts although its client is gone", || quota.open_connections() == 0).await;
+    door.running.shutdown().await;
+}
