@@ -86,6 +86,23 @@ struct InFlight {
 }
 
 pub fn run(endpoint: &Endpoint, topic: &Topic, settings: Settings) -> Result<Outcome> {
+    let mut latency_us = Histogram::default();
+    let outcome = run_observed(endpoint, topic, settings, |due_after, latency| {
+        if due_after >= LEAD_IN {
+            latency_us.record(latency);
+        }
+    })?;
+    Ok(Outcome { latency_us, ..outcome })
+}
+
+/// The same for measurements that tell one time from another: `observe` gets when each record was due, from the start, and its
+/// latency in microseconds. The histogram of the outcome stays empty.
+pub fn run_observed(
+    endpoint: &Endpoint,
+    topic: &Topic,
+    settings: Settings,
+    observe: impl FnMut(Duration, u64) + Send,
+) -> Result<Outcome> {
     ensure!(settings.record_bytes >= size_of::<u64>(), "a record must hold its number");
     let consumer = Connection::open(endpoint)?;
     let receiver = Connection::open(endpoint)?;
@@ -102,14 +119,15 @@ pub fn run(endpoint: &Endpoint, topic: &Topic, settings: Settings) -> Result<Out
     std::thread::scope(|scope| {
         let producing = scope.spawn(move || send_records(sender, topic, settings, schedule, tokens, in_flight));
         let acknowledging = scope.spawn(|| await_answers(receiver, awaited, token_sender));
-        let consuming = scope.spawn(|| consume(consumer, topic, schedule));
+        let consuming = scope.spawn(move || consume(consumer, topic, schedule, observe));
         let panicked = |_| anyhow!("a load thread panicked");
         // The causes come first: when answers fail, the others fail as a consequence.
         let requests = acknowledging.join().map_err(panicked)?.context("producer")?;
         producing.join().map_err(panicked)?.context("producer")?;
-        let (latency_us, last_received) = consuming.join().map_err(panicked)?.context("consumer")?;
+        let last_received = consuming.join().map_err(panicked)?.context("consumer")?;
         let seconds = (last_received - schedule.start).as_secs_f64();
-        Ok(Outcome { latency_us, records: total, achieved_rate: total as f64 / seconds, requests })
+        let achieved_rate = total as f64 / seconds;
+        Ok(Outcome { latency_us: Histogram::default(), records: total, achieved_rate, requests })
     })
 }
 
@@ -179,13 +197,17 @@ struct Position {
     next_record: u64,
 }
 
-fn consume(mut connection: Connection, topic: &Topic, schedule: Schedule) -> Result<(Histogram, Instant)> {
+/// Returns when the last record was received.
+fn consume(
+    mut connection: Connection,
+    topic: &Topic,
+    schedule: Schedule,
+    mut observe: impl FnMut(Duration, u64),
+) -> Result<Instant> {
     let partitions = u64::try_from(topic.partitions)?;
     let mut positions: Vec<_> =
         (0..partitions).map(|partition| Position { fetch_offset: 0, next_record: partition }).collect();
-    let first_counted = schedule.start + LEAD_IN;
     let deadline = schedule.due_at(schedule.total) + DRAIN_LIMIT;
-    let mut latency_us = Histogram::default();
     let mut received = 0;
     let mut now = Instant::now();
     while received < schedule.total {
@@ -205,15 +227,13 @@ fn consume(mut connection: Connection, topic: &Topic, schedule: Schedule) -> Res
                     positions.get_mut(usize::try_from(partition.partition_index)?).context("an unknown partition")?;
                 count += read_partition(partition, position, partitions, |record| {
                     let due = schedule.due_at(record);
-                    if due >= first_counted {
-                        latency_us.record(now.saturating_duration_since(due).as_micros() as u64);
-                    }
+                    observe(due - schedule.start, now.saturating_duration_since(due).as_micros() as u64);
                 })?;
             }
             Ok(count)
         })?;
     }
-    Ok((latency_us, now))
+    Ok(now)
 }
 
 /// Checks and counts the records of one partition of an answer.

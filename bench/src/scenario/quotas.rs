@@ -1,6 +1,6 @@
 //! What clients get of a cluster's rates over a minute, and how much later a neighbour's records come while another cluster of the same
 //! broker pushes as much as it is let.
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::{Result, anyhow, ensure};
 use millstream_e2e::process::wait_until;
@@ -11,14 +11,17 @@ use serde_json::json;
 use super::PARTITIONS;
 use super::control_plane::installation::{Installation, Key};
 use crate::connection::Endpoint;
+use crate::histogram::Histogram;
 use crate::load::{closed_loop, open_loop};
 use crate::report::Report;
 use crate::topic::Topic;
 use crate::workbench::Workbench;
 
 /// A steady trickle: what a neighbour that does not load the machine itself would notice.
-const NEIGHBOUR: open_loop::Settings =
-    open_loop::Settings { records_per_second: 1_000, record_bytes: 1_024, duration: Duration::ZERO };
+const RECORDS_PER_SECOND: u64 = 1_000;
+const RECORD_BYTES: usize = 1_024;
+/// What is left of a phase's beginning is not counted: until then answers of the phase before are still due, and unused time is spent.
+const SETTLING: Duration = Duration::from_secs(2);
 /// Of a Basic cluster of one eCKU.
 const INGRESS_BYTES_PER_SECOND: f64 = 5e6;
 /// Each has one request in flight: together they offer many times what the cluster may take.
@@ -50,51 +53,128 @@ fn clients(workbench: &Workbench, report: &mut Report) -> Result<()> {
     Ok(())
 }
 
-/// Alternates a quiet and a loud run, so that the machine's own drift falls on both.
+/// One run of the neighbour, in which quiet and loud phases alternate: the same connections, topics and heap in both, and the machine's
+/// own drift falls on both.
 fn neighbour(workbench: &Workbench, report: &mut Report) -> Result<()> {
+    let phases = Phases { pairs: workbench.pick(12, 2), length: Duration::from_secs(workbench.pick(10, 4)) };
     let installation = Installation::start(None, "quotas", workbench)?;
-    let mut settings = NEIGHBOUR;
-    settings.duration = Duration::from_secs(workbench.pick(30, 5)) + open_loop::LEAD_IN;
     let pushing = installation.kafka(&pushing_key(&installation)?);
     let neighbour = installation.kafka(&key(&installation, installation.cluster())?);
     let pushed = Topic::create(&pushing, "pushed", PUSHED_PARTITIONS)?;
-    let load = closed_loop::Settings {
-        connections: PUSHERS,
-        record_bytes: PUSHED_RECORD_BYTES,
-        // It ends after the neighbour, whose every record thus counts.
-        duration: settings.duration + Duration::from_secs(2),
+    let topic = Topic::create(&neighbour, "neighbour", PARTITIONS)?;
+    let settings = open_loop::Settings {
+        records_per_second: RECORDS_PER_SECOND,
+        record_bytes: RECORD_BYTES,
+        duration: phases.total(),
     };
-    let mut rows = Vec::new();
-    for round in 0..workbench.pick(5, 1) {
-        let quiet = p99_us(&neighbour, &format!("quiet-{round}"), settings)?;
-        let (loud, share) = std::thread::scope(|scope| -> Result<(u64, f64)> {
-            let push = scope.spawn(|| closed_loop::run(&pushing, &pushed, load));
-            let loud = p99_us(&neighbour, &format!("loud-{round}"), settings)?;
-            let pushed = push.join().map_err(|_| anyhow!("a load thread panicked"))??;
-            let rate = pushed.requests_per_second() * PUSHED_RECORD_BYTES as f64;
-            Ok((loud, rate / INGRESS_BYTES_PER_SECOND))
-        })?;
-        let shift = loud as f64 / quiet as f64 - 1.0;
-        rows.push(vec![quiet.to_string(), loud.to_string(), format!("{:+.1} %", shift * 100.0), format!("{share:.3}")]);
-    }
+    let mut latency_us = vec![Histogram::default(); phases.count()];
+    let observe = |due_after, latency| {
+        if let Some(phase) = phases.counted_in(due_after) {
+            latency_us[phase].record(latency);
+        }
+    };
+    let started = Instant::now();
+    let shares = std::thread::scope(|scope| -> Result<Vec<f64>> {
+        let push = scope.spawn(|| push(&pushing, &pushed, phases, started));
+        let outcome = open_loop::run_observed(&neighbour, &topic, settings, observe)?;
+        topic.expect_record_count(&neighbour, outcome.records)?;
+        push.join().map_err(|_| anyhow!("a load thread panicked"))?
+    })?;
     report.paragraph(&format!(
-        "A neighbour sends {} records of {} bytes per second to its cluster; its latency is as in w4. Another cluster of the same broker, \
-         limited to 5 MB/s, is pushed by {PUSHERS} connections with a request of {PUSHED_RECORD_BYTES} bytes in flight each, which know of no \
-         throttle time. {} s per run.",
-        settings.records_per_second,
-        settings.record_bytes,
-        settings.duration.as_secs(),
+        "A neighbour sends {RECORDS_PER_SECOND} records of {RECORD_BYTES} bytes per second to its cluster; its latency is as in w4. Another \
+         cluster of the same broker, limited to 5 MB/s, is pushed in every other phase by {PUSHERS} connections with a request of \
+         {PUSHED_RECORD_BYTES} bytes in flight each, which know of no throttle time. One run of {} phases of {} s in the order quiet, loud, \
+         loud, quiet; the first {} s of each are not counted.",
+        phases.count(),
+        phases.length.as_secs(),
+        SETTLING.as_secs(),
     ));
-    report.table("A neighbour's p99", &["quiet, µs", "beside the pusher, µs", "shift", "pushed / limit"], &rows);
+    write_table(&latency_us, &shares, report);
     Ok(())
 }
 
-fn p99_us(endpoint: &Endpoint, name: &str, settings: open_loop::Settings) -> Result<u64> {
-    let topic = Topic::create(endpoint, name, PARTITIONS)?;
-    let outcome = open_loop::run(endpoint, &topic, settings)?;
-    topic.expect_record_count(endpoint, outcome.records)?;
-    topic.delete(endpoint)?;
-    Ok(outcome.latency_us.percentile(99.0))
+/// Quiet and loud phases of one length.
+#[derive(Debug, Clone, Copy)]
+struct Phases {
+    /// Each has one of both.
+    pairs: usize,
+    length: Duration,
+}
+
+impl Phases {
+    fn count(self) -> usize {
+        2 * self.pairs
+    }
+
+    fn total(self) -> Duration {
+        self.length * self.count() as u32
+    }
+
+    /// Every other pair begins with the loud one: what drifts steadily falls on both alike.
+    fn is_loud(phase: usize) -> bool {
+        matches!(phase % 4, 1 | 2)
+    }
+
+    /// The phase in which a record counts that was due then.
+    fn counted_in(self, due_after: Duration) -> Option<usize> {
+        let phase = (due_after.as_nanos() / self.length.as_nanos()) as usize;
+        let since = due_after.saturating_sub(self.length * phase as u32);
+        (phase < self.count() && since >= SETTLING).then_some(phase)
+    }
+}
+
+/// Pushes in the loud phases; what got through in each, as a part of the limit.
+fn push(endpoint: &Endpoint, topic: &Topic, phases: Phases, started: Instant) -> Result<Vec<f64>> {
+    let mut shares = Vec::with_capacity(phases.pairs);
+    for phase in (0..phases.count()).filter(|phase| Phases::is_loud(*phase)) {
+        let begins = started + phases.length * phase as u32;
+        std::thread::sleep(begins.saturating_duration_since(Instant::now()));
+        // Answers of the loud phase before may have taken some of this one.
+        let duration = (begins + phases.length).saturating_duration_since(Instant::now());
+        let load = closed_loop::Settings { connections: PUSHERS, record_bytes: PUSHED_RECORD_BYTES, duration };
+        let pushed = closed_loop::run(endpoint, topic, load)?;
+        shares.push(pushed.requests_per_second() * PUSHED_RECORD_BYTES as f64 / INGRESS_BYTES_PER_SECOND);
+    }
+    Ok(shares)
+}
+
+fn write_table(latency_us: &[Histogram], shares: &[f64], report: &mut Report) {
+    let mut rows = Vec::new();
+    let mut shifts = Vec::new();
+    let (mut all_quiet, mut all_loud) = (Histogram::default(), Histogram::default());
+    for (pair, share) in latency_us.chunks_exact(2).zip(shares) {
+        let loud_first = rows.len() % 2 == 1;
+        let (quiet, loud) = if loud_first { (&pair[1], &pair[0]) } else { (&pair[0], &pair[1]) };
+        all_quiet.add(quiet);
+        all_loud.add(loud);
+        shifts.push(shift(quiet, loud));
+        rows.push(row(&format!("pair {}", rows.len() + 1), quiet, loud, &format!("{share:.3}")));
+    }
+    rows.push(row("all records", &all_quiet, &all_loud, ""));
+    shifts.sort_by(f64::total_cmp);
+    let columns =
+        ["", "p50 quiet, µs", "p50 loud, µs", "p99 quiet, µs", "p99 loud, µs", "shift of the p99", "pushed / limit"];
+    report.table("A neighbour's latency", &columns, &rows);
+    let median = shifts.get(shifts.len() / 2).copied().unwrap_or_default();
+    report.paragraph(&format!("Median shift of the p99 over the pairs: {median:+.1} %."));
+}
+
+fn row(name: &str, quiet: &Histogram, loud: &Histogram, share: &str) -> Vec<String> {
+    let of = |histogram: &Histogram, percent| histogram.percentile(percent).to_string();
+    vec![
+        name.to_owned(),
+        of(quiet, 50.0),
+        of(loud, 50.0),
+        of(quiet, 99.0),
+        of(loud, 99.0),
+        format!("{:+.1} %", shift(quiet, loud)),
+        share.to_owned(),
+    ]
+}
+
+/// Of the p99, in percent.
+fn shift(quiet: &Histogram, loud: &Histogram) -> f64 {
+    (loud.percentile(99.0) as f64 / quiet.percentile(99.0).max(1) as f64 - 1.0) * 100.0
 }
 
 /// A key of a new cluster with one eCKU.
@@ -119,4 +199,32 @@ fn key(installation: &Installation, cluster: &str) -> Result<Key> {
     let account = installation.create_account(&mut rest)?;
     installation.bind(&mut rest, &account, "OrganizationAdmin", &installation.organization_crn)?;
     installation.create_key(&mut rest, &account, Some(cluster))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const PHASES: Phases = Phases { pairs: 4, length: Duration::from_secs(10) };
+
+    #[test]
+    fn quiet_and_loud_phases_have_the_same_middle() {
+        let middle = |loud| {
+            let phases = (0..PHASES.count()).filter(|phase| Phases::is_loud(*phase) == loud);
+            phases.map(|phase| phase as f64).sum::<f64>() / PHASES.pairs as f64
+        };
+        assert!((middle(true) - middle(false)).abs() < f64::EPSILON);
+    }
+
+    #[test]
+    fn a_record_counts_in_its_phase_once_that_has_settled() {
+        let counted = |seconds| PHASES.counted_in(Duration::from_secs(seconds));
+        assert_eq!(counted(1), None);
+        assert_eq!(counted(2), Some(0));
+        assert_eq!(counted(9), Some(0));
+        assert_eq!(counted(11), None);
+        assert_eq!(counted(39), Some(3));
+        assert_eq!(counted(79), Some(7));
+        assert_eq!(counted(85), None);
+    }
 }
