@@ -48,8 +48,8 @@ pub fn measure(database: Database, postgres: Option<&Postgres>, workbench: &Work
         // One broker first: whatever the first stream allocates once belongs to no stream.
         let mut streams = vec![Stream::open(&replica.fleet_url(), &agent.shared, 0).await?];
         let before = usage::rss_mib(replica.pid())?;
-        for first in (1..=count).step_by(OPENING) {
-            let opening = (first..=count.min(first + OPENING - 1))
+        for first in (1..count).step_by(OPENING) {
+            let opening = (first..count.min(first + OPENING))
                 .map(|id| tokio::spawn(open(replica.fleet_url(), agent.shared.clone(), id)));
             for stream in opening.collect::<Vec<_>>() {
                 streams.push(stream.await??);
@@ -66,7 +66,7 @@ pub fn measure(database: Database, postgres: Option<&Postgres>, workbench: &Work
         if let Some(ended) = followers.into_iter().find(|follower| follower.is_finished()) {
             return Err(ended.await?.err().unwrap_or_else(|| anyhow!("a stream ended")));
         }
-        let per_stream = (opened.max(after) - before) * 1024.0 / count as f64;
+        let per_stream = (opened.max(after) - before) * 1024.0 / (count - 1) as f64;
         Ok(vec![
             line("RSS of `control-plane` per config stream", count, format!("{per_stream:.1} KiB"), target(per_stream)),
             line("CPU of `control-plane` while they wait", count, format!("{:.1} %", cpu * 100.0), String::new()),
