@@ -2,4 +2,9 @@
 //!
 //! Promises that `kubectl apply` is enough: nothing here needs a control plane. Never reads a record, never deletes a
 //! volume that its resource does not say to delete.
+pub mod controller;
 pub mod crd;
+pub mod kubernetes;
+
+#[cfg(test)]
+mod simulation;

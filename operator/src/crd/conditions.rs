@@ -7,7 +7,7 @@ use std::fmt;
 pub enum ConditionType {
     /// The spec can be acted upon.
     Accepted,
-    /// Every member serves and is as the spec says.
+    /// Every member serves.
     Ready,
     /// Something is being done.
     Progressing,
@@ -36,7 +36,9 @@ impl ConditionType {
     pub fn meaning(self) -> &'static str {
         match self {
             Self::Accepted => "the spec can be acted upon",
-            Self::Ready => "every member serves and is as the spec says",
+            Self::Ready => {
+                "every member serves; while members are restarted one at a time, `Progressing` says why one does not"
+            }
             Self::Progressing => "something is being done; `status.operation` says what",
             Self::Degraded => "something is wrong that does not mend itself soon",
             Self::CertificatesValid => "certificates are valid and not about to end",

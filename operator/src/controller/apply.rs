@@ -1,0 +1,67 @@
+//! Makes the objects what they should be, and removes those that nothing asks for any more.
+
+use std::collections::BTreeSet;
+
+use super::build::Objects;
+use super::gather::Gathered;
+use super::kinds::Kind;
+use crate::kubernetes::Kubernetes;
+
+/// Why not everything could be applied.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    #[error("there is a {kind:?} {name} that belongs to somebody else: rename it or this resource")]
+    NameTaken { kind: Kind, name: String },
+    #[error("the API server refuses the {kind:?} {name}")]
+    Refused { kind: Kind, name: String, source: kube::Error },
+    #[error("the API server does not answer")]
+    Unreachable(#[from] kube::Error),
+}
+
+/// Applies everything in order, then prunes. A StatefulSet whose claims are to grow is left to `step`.
+///
+/// # Errors
+///
+/// At the first object that cannot be applied; what comes after it is left as it is.
+pub async fn apply(
+    kubernetes: &Kubernetes,
+    gathered: &Gathered,
+    objects: &Objects,
+    outgrown: &[String],
+) -> Result<(), Error> {
+    for (kind, object) in objects.in_order() {
+        let name = object.metadata.name.clone().unwrap_or_default();
+        if kind == Kind::StatefulSet && outgrown.contains(&name) {
+            continue;
+        }
+        if gathered.child(kind, &name).is_none() && kubernetes.get_kind(kind, &name).await?.is_some() {
+            return Err(Error::NameTaken { kind, name });
+        }
+        match kubernetes.apply(kind, object).await {
+            Ok(()) => {}
+            Err(source @ kube::Error::Api(_)) => return Err(Error::Refused { kind, name, source }),
+            Err(error) => return Err(Error::Unreachable(error)),
+        }
+    }
+    prune(kubernetes, gathered, objects).await?;
+    Ok(())
+}
+
+/// Removes our own objects that are not wanted any more. StatefulSets and Secrets are never among them: a pool cannot
+/// be removed, and the names of Secrets do not change.
+async fn prune(kubernetes: &Kubernetes, gathered: &Gathered, objects: &Objects) -> kube::Result<()> {
+    let wanted: BTreeSet<(Kind, &str)> = objects
+        .in_order()
+        .into_iter()
+        .map(|(kind, object)| (kind, object.metadata.name.as_deref().unwrap_or_default()))
+        .collect();
+    for (kind, object) in &gathered.children {
+        let name = object.metadata.name.as_deref().unwrap_or_default();
+        // While a node port is not chosen, the configuration and the StatefulSet are not described: they stay.
+        let may_go = !matches!(kind, Kind::StatefulSet | Kind::Secret | Kind::ConfigMap);
+        if may_go && !wanted.contains(&(*kind, name)) {
+            kubernetes.delete_kind(*kind, object).await?;
+        }
+    }
+    Ok(())
+}

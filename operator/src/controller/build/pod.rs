@@ -1,0 +1,194 @@
+//! The pod of a member: one container, as restricted as Kubernetes knows it. Secrets are files, never variables.
+
+use serde_json::{Map, Value, json};
+
+use super::{Inputs, service_account};
+use crate::controller::names::{EXTERNAL_PORT, HTTP_PORT, INTERNAL_PORT, POOL_LABEL};
+use crate::crd::node_pool::{Amounts, NodePool, Toleration};
+
+/// User and group of the image.
+const USER_ID: i64 = 65_532;
+/// A broker closes its connections and flushes its logs in this time.
+const GRACE_SECONDS: i64 = 60;
+/// Recovery after a power cut reads the last segment of each partition; a start may take this many probes.
+const STARTUP_PROBES: i32 = 360;
+
+pub const CONFIG_FOLDER: &str = "/etc/millstream";
+pub const DATA_FOLDER: &str = "/var/lib/millstream";
+pub const TLS_FOLDER: &str = "/secrets/tls";
+pub const EXTERNAL_TLS_FOLDER: &str = "/secrets/external-tls";
+pub const CONTROL_PLANE_FOLDER: &str = "/secrets/control-plane";
+pub const OBJECT_STORE_FOLDER: &str = "/secrets/object-store";
+
+/// The template of a node pool's pods.
+pub fn template(inputs: &Inputs<'_>, pool: &NodePool) -> Value {
+    let spec = &inputs.cluster.spec;
+    let mut labels = inputs.names.labels();
+    labels.insert(POOL_LABEL.to_owned(), pool.name.clone());
+    let mut pod = json!({
+        "serviceAccountName": service_account::name(inputs),
+        // A cloud's own identity comes by its own projected token.
+        "automountServiceAccountToken": false,
+        "enableServiceLinks": false,
+        "terminationGracePeriodSeconds": GRACE_SECONDS,
+        "securityContext": {
+            "runAsNonRoot": true,
+            "runAsUser": USER_ID,
+            "runAsGroup": USER_ID,
+            "fsGroup": USER_ID,
+            "fsGroupChangePolicy": "OnRootMismatch",
+            "seccompProfile": { "type": "RuntimeDefault" },
+        },
+        "topologySpreadConstraints": [spread(inputs, "topology.kubernetes.io/zone"), spread(inputs, "kubernetes.io/hostname")],
+        "containers": [container(inputs, pool)],
+        "volumes": volumes(inputs),
+    });
+    if !spec.image.pull_secrets.is_empty() {
+        let secrets = spec.image.pull_secrets.iter().map(|name| json!({ "name": name }));
+        pod["imagePullSecrets"] = secrets.collect();
+    }
+    if !pool.node_selector.is_empty() {
+        pod["nodeSelector"] = json!(pool.node_selector);
+    }
+    if !pool.tolerations.is_empty() {
+        pod["tolerations"] = pool.tolerations.iter().map(toleration).collect();
+    }
+    if !pool.zones.is_empty() {
+        let zones = json!({ "key": "topology.kubernetes.io/zone", "operator": "In", "values": pool.zones });
+        pod["affinity"]["nodeAffinity"]["requiredDuringSchedulingIgnoredDuringExecution"]["nodeSelectorTerms"] =
+            json!([{ "matchExpressions": [zones] }]);
+    }
+    json!({ "metadata": { "labels": labels }, "spec": pod })
+}
+
+fn container(inputs: &Inputs<'_>, pool: &NodePool) -> Value {
+    let image = &inputs.cluster.spec.image;
+    let mut reference = format!("{}:{}", image.repository, inputs.cluster.spec.version);
+    if let Some(digest) = &image.digest {
+        reference = format!("{reference}@{digest}");
+    }
+    let mut ports = vec![
+        json!({ "name": "kafka", "containerPort": INTERNAL_PORT, "protocol": "TCP" }),
+        json!({ "name": "http", "containerPort": HTTP_PORT, "protocol": "TCP" }),
+    ];
+    if inputs.has_external() {
+        ports.push(json!({ "name": "kafka-external", "containerPort": EXTERNAL_PORT, "protocol": "TCP" }));
+    }
+    let probe = |path: &str, period: i32, failures: i32| {
+        json!({
+            "httpGet": { "path": path, "port": "http" },
+            "periodSeconds": period,
+            "timeoutSeconds": 5,
+            "failureThreshold": failures,
+        })
+    };
+    let mut container = json!({
+        "name": "broker",
+        "image": reference,
+        "imagePullPolicy": image.pull_policy.as_str(),
+        "args": ["broker", "--config", format!("{CONFIG_FOLDER}/$(POD_NAME).toml")],
+        "env": [{ "name": "POD_NAME", "valueFrom": { "fieldRef": { "fieldPath": "metadata.name" } } }],
+        "ports": ports,
+        "startupProbe": probe("/livez", 5, STARTUP_PROBES),
+        "livenessProbe": probe("/livez", 10, 6),
+        "readinessProbe": probe("/readyz", 2, 2),
+        "securityContext": {
+            "allowPrivilegeEscalation": false,
+            "readOnlyRootFilesystem": true,
+            "capabilities": { "drop": ["ALL"] },
+        },
+        "terminationMessagePolicy": "FallbackToLogsOnError",
+        "volumeMounts": mounts(inputs),
+    });
+    if let Some(resources) = &pool.resources {
+        let amounts = [("requests", &resources.requests), ("limits", &resources.limits)];
+        for (word, amounts) in amounts.into_iter().filter_map(|(word, amounts)| Some((word, amounts.as_ref()?))) {
+            container["resources"][word] = quantities(amounts);
+        }
+    }
+    container
+}
+
+fn quantities(amounts: &Amounts) -> Value {
+    let named = [("cpu", &amounts.cpu), ("memory", &amounts.memory)];
+    let given = named.into_iter().filter_map(|(name, amount)| Some((name.to_owned(), json!(amount.as_ref()?))));
+    Value::Object(given.collect::<Map<String, Value>>())
+}
+
+fn toleration(toleration: &Toleration) -> Value {
+    serde_json::to_value(toleration).expect("a toleration is JSON, in the words of Kubernetes")
+}
+
+/// Members stay apart where there is room; one that fits nowhere else still starts.
+fn spread(inputs: &Inputs<'_>, topology_key: &str) -> Value {
+    json!({
+        "maxSkew": 1,
+        "topologyKey": topology_key,
+        "whenUnsatisfiable": "ScheduleAnyway",
+        "labelSelector": { "matchLabels": inputs.names.selector() },
+    })
+}
+
+fn mounts(inputs: &Inputs<'_>) -> Value {
+    let mut mounts = vec![
+        json!({ "name": "data", "mountPath": DATA_FOLDER }),
+        json!({ "name": "config", "mountPath": CONFIG_FOLDER, "readOnly": true }),
+        json!({ "name": "tls", "mountPath": TLS_FOLDER, "readOnly": true }),
+        json!({ "name": "tmp", "mountPath": "/tmp" }),
+    ];
+    let secrets = optional_secrets(inputs);
+    mounts.extend(
+        secrets.iter().map(|secret| json!({ "name": secret.name, "mountPath": secret.folder, "readOnly": true })),
+    );
+    Value::Array(mounts)
+}
+
+fn volumes(inputs: &Inputs<'_>) -> Value {
+    let mut volumes = vec![
+        json!({ "name": "config", "configMap": { "name": inputs.names.config_map() } }),
+        json!({ "name": "tls", "secret": { "secretName": inputs.names.broker_certificate(), "defaultMode": 0o440 } }),
+        json!({ "name": "tmp", "emptyDir": { "sizeLimit": "64Mi" } }),
+    ];
+    let secrets = optional_secrets(inputs);
+    volumes.extend(secrets.into_iter().map(
+        |secret| json!({ "name": secret.name, "projected": { "sources": secret.sources, "defaultMode": 0o440 } }),
+    ));
+    Value::Array(volumes)
+}
+
+struct SecretVolume {
+    name: &'static str,
+    folder: &'static str,
+    sources: Vec<Value>,
+}
+
+/// Secrets of others that the spec names, each key under the name that the broker's configuration says.
+fn optional_secrets(inputs: &Inputs<'_>) -> Vec<SecretVolume> {
+    let spec = &inputs.cluster.spec;
+    let mut volumes = Vec::new();
+    if let Some(external) = &spec.tls.external_certificate
+        && inputs.has_external()
+    {
+        let sources = ["tls.crt", "tls.key"].map(|key| source(&external.secret_name, key, key)).to_vec();
+        volumes.push(SecretVolume { name: "external-tls", folder: EXTERNAL_TLS_FOLDER, sources });
+    }
+    if let Some(control_plane) = &spec.control_plane {
+        let token = &control_plane.token_secret_ref;
+        let mut sources = vec![source(&token.name, &token.key, "token")];
+        let ca = control_plane.ca_secret_ref.as_ref();
+        sources.extend(ca.map(|ca| source(&ca.name, &ca.key, "ca.crt")));
+        volumes.push(SecretVolume { name: "control-plane", folder: CONTROL_PLANE_FOLDER, sources });
+    }
+    if let Some(secret) = spec.object_store.as_ref().and_then(|store| store.credentials.existing_secret.as_ref()) {
+        let sources = vec![
+            source(&secret.name, &secret.access_key_id_key, "access-key-id"),
+            source(&secret.name, &secret.secret_access_key_key, "secret-access-key"),
+        ];
+        volumes.push(SecretVolume { name: "object-store", folder: OBJECT_STORE_FOLDER, sources });
+    }
+    volumes
+}
+
+fn source(secret: &str, key: &str, path: &str) -> Value {
+    json!({ "secret": { "name": secret, "items": [{ "key": key, "path": path }] } })
+}
