@@ -5,6 +5,7 @@
 //! the repository. It never looks inside the server: suites see what a user sees.
 pub mod cache;
 pub mod context;
+pub mod image;
 pub mod kafka;
 pub mod millstream;
 pub mod need;

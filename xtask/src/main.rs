@@ -1,6 +1,7 @@
-//! cargo xtask: test, codegen, bench, tidy. Everything that a developer or CI runs in this repository.
+//! cargo xtask: test, codegen, bench, tidy, image. Everything that a developer or CI runs in this repository.
 mod bench;
 mod codegen;
+mod image;
 mod test;
 mod tidy;
 mod workspace;
@@ -16,7 +17,9 @@ const USAGE: &str = "usage: cargo xtask COMMAND
   tidy             checks the rules of the repository that no compiler knows
   codegen          writes the generated files anew
   bench [SCENARIO]... [--quick]
-                   measures Millstream beside Apache Kafka; reports go to bench/reports";
+                   measures Millstream beside Apache Kafka; reports go to bench/reports
+  image [--output FILE]
+                   writes the container image of Millstream";
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
@@ -36,6 +39,7 @@ fn run(arguments: &[String]) -> Result<bool> {
         Some((command, rest)) if command == "codegen" => codegen(rest),
         Some((command, [])) if command == "tidy" => tidy::run(),
         Some((command, rest)) if command == "bench" => bench::run(rest),
+        Some((command, rest)) if command == "image" => image::run(rest),
         _ => anyhow::bail!("{USAGE}"),
     }
 }
