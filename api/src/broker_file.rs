@@ -205,7 +205,8 @@ impl BrokerFile {
 impl Listener {
     fn check(&self, field: &dyn Fn(&str) -> String) -> Result<(), BrokerFileError> {
         let is_name_char = |byte: u8| byte.is_ascii_uppercase() || byte.is_ascii_digit() || b"_-".contains(&byte);
-        let name_is_good = (1..=MAX_LISTENER_NAME_CHARS).contains(&self.name.len()) && self.name.bytes().all(is_name_char);
+        let name_is_good =
+            (1..=MAX_LISTENER_NAME_CHARS).contains(&self.name.len()) && self.name.bytes().all(is_name_char);
         if !name_is_good {
             let problem = format!("is {:?}", self.name);
             return Err(wrong(field("name"), problem, "use 1 to 64 capital letters, digits, _ and -"));
@@ -217,7 +218,11 @@ impl Listener {
             return Err(wrong(field("advertised_host"), problem, remedy));
         }
         if self.advertised_port == Some(0) {
-            return Err(wrong(field("advertised_port"), "is 0", "give the port that clients connect to, or leave it out"));
+            return Err(wrong(
+                field("advertised_port"),
+                "is 0",
+                "give the port that clients connect to, or leave it out",
+            ));
         }
         Ok(())
     }
@@ -263,7 +268,11 @@ impl ObjectStore {
         });
         if !endpoint_is_good {
             let problem = format!("is {:?}", self.endpoint.as_deref().unwrap_or_default());
-            return Err(wrong("object_store.endpoint", problem, "write it as https://host:port, or leave it out for AWS"));
+            return Err(wrong(
+                "object_store.endpoint",
+                problem,
+                "write it as https://host:port, or leave it out for AWS",
+            ));
         }
         if self.access_key_id_file.is_some() != self.secret_access_key_file.is_some() {
             let remedy = "set both object_store.access_key_id_file and object_store.secret_access_key_file, or neither";

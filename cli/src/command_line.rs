@@ -4,6 +4,7 @@
 //! help text. Never reads a file and never opens a connection.
 
 pub mod admin;
+pub mod broker;
 pub mod control_plane;
 pub mod session;
 
@@ -12,6 +13,7 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use admin::AdminNoun;
+use broker::BrokerArgs;
 use control_plane::ControlPlaneArgs;
 pub use session::{LoginArgs, LogoutArgs};
 
@@ -54,6 +56,8 @@ pub enum Command {
     Up(UpArgs),
     /// Start one replica of the control plane, without brokers
     ControlPlane(ControlPlaneArgs),
+    /// Start one broker, as a configuration file says
+    Broker(BrokerArgs),
     /// Begin a session with a password; commands act as its user for an hour
     Login(LoginArgs),
     /// End the session
@@ -173,6 +177,26 @@ pub struct UpArgs {
     /// What is logged to stderr, such as info or millstream_broker=debug
     #[arg(long, value_name = "FILTER", default_value = "warn", env = "MILLSTREAM_LOG")]
     pub log: String,
+}
+
+/// What a command that serves logs to stderr.
+#[derive(Args, Clone)]
+pub struct LogArgs {
+    /// What is logged to stderr, such as info or millstream_broker=debug
+    #[arg(long = "log", value_name = "FILTER", default_value = "info,openraft=warn", env = "MILLSTREAM_LOG")]
+    pub filter: String,
+    /// How it is logged: lines for people, or a JSON object per line
+    #[arg(long = "log-format", value_enum, default_value_t = LogFormat::Text, env = "MILLSTREAM_LOG_FORMAT")]
+    pub format: LogFormat,
+}
+
+/// How a command that serves logs.
+#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum LogFormat {
+    /// Lines for people
+    Text,
+    /// A JSON object per line
+    Json,
 }
 
 /// Ids to delete, and how to ask.

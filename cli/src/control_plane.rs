@@ -2,31 +2,25 @@
 //!
 //! Promises: what it prints is printed once it serves; Ctrl-C and SIGTERM let requests in flight finish.
 
-use std::fs::File;
-use std::io::Read as _;
 use std::net::{SocketAddr, TcpListener};
 use std::path::Path;
-use std::sync::Arc;
 
 use millstream_api::rest::iam::Secret;
 use millstream_control_plane::{
-    BootstrapError, Config, ControlPlane, DEFAULT_AUDIT_RETENTION_DAYS, FirstCredentials, FirstLogin, RequestRates,
-    SecretsSource,
+    AgentCertificates, BootstrapError, Config, ControlPlane, DEFAULT_AUDIT_RETENTION_DAYS, FirstCredentials,
+    FirstLogin, FleetTls, RequestRates, SecretsSource,
 };
-use rustls::ServerConfig;
-use rustls::pki_types::pem::PemObject;
-use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use serde_json::{Value, json};
 use tokio::runtime::Runtime;
+use tokio::task::JoinSet;
 
 use crate::command_line::control_plane::ControlPlaneArgs;
 use crate::failure::{Failure, chain};
 use crate::output::{Column, Output, column};
 use crate::process::{StopSignals, log_to_stderr, raise_file_limit};
+use crate::secret_file::read_secret;
+use crate::server_tls::ServerTls;
 use crate::up::parse_database_url;
-
-/// A file with a secret is one line, and none is this long.
-const MAX_SECRET_FILE_BYTES: u64 = 8 * 1024;
 
 const COLUMNS: &[Column] = &[
     column("REST API", "/rest_url"),
@@ -41,14 +35,16 @@ const COLUMNS: &[Column] = &[
 /// Runs the replica until it is told to stop.
 pub fn run(runtime: &Runtime, args: ControlPlaneArgs, output: Output) -> Result<(), Failure> {
     log_to_stderr(&args.log)?;
-    let database_url = given_or_in_file(args.database_url, args.database_url_file.as_deref())?;
+    let database_url = given_or_in_file(args.database_url.as_deref(), args.database_url_file.as_deref())?;
     let database = parse_database_url(&database_url)?;
-    let agent_token = given_or_in_file(args.agent_token, args.agent_token_file.as_deref())?;
+    let agent_token = given_or_in_file(args.agent_token.as_deref(), args.agent_token_file.as_deref())?;
     let first_credentials = args.first_credentials.as_deref().map(read_first_credentials).transpose()?;
     let tls = match (&args.tls_certificate, &args.tls_key) {
-        (Some(certificate), Some(key)) => Some(load_tls(certificate, key)?),
+        (Some(certificate), Some(key)) => Some(ServerTls::load(certificate, key)?),
         _ => None,
     };
+    let fleet_tls = load_fleet_tls(&args)?;
+    check_fleet_listener(&args, fleet_tls.is_some())?;
     let http_listener = bind(args.http_listen, "the REST API", "--http-listen")?;
     let fleet_listener = bind(args.fleet_listen, "agents and brokers", "--fleet-listen")?;
     raise_file_limit();
@@ -62,6 +58,10 @@ pub fn run(runtime: &Runtime, args: ControlPlaneArgs, output: Output) -> Result<
         None => format!("{scheme}://{}", address(&http_listener)?),
     };
     let fleet_address = address(&fleet_listener)?;
+    let agent_certificates = match args.fleet_client_ca {
+        Some(_) => AgentCertificates::Required,
+        None => AgentCertificates::NotNeeded,
+    };
     let config = Config {
         database,
         http_listener,
@@ -71,10 +71,16 @@ pub fn run(runtime: &Runtime, args: ControlPlaneArgs, output: Output) -> Result<
         secrets: SecretsSource::Directory(args.secret_dir),
         request_rates: RequestRates::default(),
         audit_retention_days: DEFAULT_AUDIT_RETENTION_DAYS,
-        tls,
+        tls: tls.as_ref().map(ServerTls::config),
+        fleet_tls: fleet_tls.as_ref().map(|tls| FleetTls { server: tls.config(), agent_certificates }),
     };
     runtime.block_on(async {
         let mut signals = StopSignals::install()?;
+        // Ends with this block.
+        let mut reloading = JoinSet::new();
+        for tls in [tls, fleet_tls].into_iter().flatten() {
+            reloading.spawn(tls.follow_files());
+        }
         let started = ControlPlane::start(config).await;
         let control_plane =
             started.map_err(|error| Failure::failed(format!("cannot start the control plane: {}", chain(&error))))?;
@@ -123,9 +129,9 @@ fn not_made(error: &BootstrapError) -> Failure {
 }
 
 /// The command line sees to it that one of the two is there.
-fn given_or_in_file(given: Option<String>, file: Option<&Path>) -> Result<String, Failure> {
+fn given_or_in_file(given: Option<&str>, file: Option<&Path>) -> Result<String, Failure> {
     match (given, file) {
-        (Some(given), _) => Ok(given),
+        (Some(given), _) => Ok(given.to_owned()),
         (None, Some(file)) => read_secret(file),
         (None, None) => Ok(String::new()),
     }
@@ -149,14 +155,31 @@ fn read_first_credentials(directory: &Path) -> Result<FirstCredentials, Failure>
     Ok(FirstCredentials { cloud_api_key, cloud_api_secret, login })
 }
 
-/// A small file of one line; editors and shells like to end it with a newline.
-fn read_secret(file: &Path) -> Result<String, Failure> {
-    let unusable = |why: &str| Failure::failed(format!("cannot use {}: {why}", file.display()));
-    let mut text = String::new();
-    let opened = File::open(file).map_err(|error| unusable(&error.to_string()))?;
-    opened.take(MAX_SECRET_FILE_BYTES).read_to_string(&mut text).map_err(|error| unusable(&error.to_string()))?;
-    let line = text.trim_end_matches(['\r', '\n']);
-    if line.is_empty() { Err(unusable("it is empty")) } else { Ok(line.to_owned()) }
+/// The listener's own certificate, or else the one of both listeners.
+fn load_fleet_tls(args: &ControlPlaneArgs) -> Result<Option<ServerTls>, Failure> {
+    let own = args.fleet_tls_certificate.as_ref().zip(args.fleet_tls_key.as_ref());
+    let pair = own.or(args.tls_certificate.as_ref().zip(args.tls_key.as_ref()));
+    match (pair, &args.fleet_client_ca) {
+        (Some((certificate, key)), Some(client_ca)) => {
+            ServerTls::load_with_client_ca(certificate, key, client_ca).map(Some)
+        }
+        (Some((certificate, key)), None) => ServerTls::load(certificate, key).map(Some),
+        (None, Some(_)) => Err(Failure::usage("--fleet-client-ca counts only where agents and brokers come in by TLS")
+            .suggest("add --fleet-tls-certificate and --fleet-tls-key")),
+        (None, None) => Ok(None),
+    }
+}
+
+/// Tokens must not travel unencrypted to other machines unless somebody wants that.
+fn check_fleet_listener(args: &ControlPlaneArgs, is_encrypted: bool) -> Result<(), Failure> {
+    let stays_here = args.fleet_listen.ip().is_loopback();
+    if is_encrypted || stays_here || args.fleet_insecure {
+        return Ok(());
+    }
+    let message =
+        format!("--fleet-listen {}: tokens of agents and brokers would travel unencrypted", args.fleet_listen);
+    Err(Failure::usage(message)
+        .suggest("add --fleet-tls-certificate and --fleet-tls-key, or --fleet-insecure if the network is safe"))
 }
 
 fn bind(address: SocketAddr, purpose: &str, flag: &str) -> Result<TcpListener, Failure> {
@@ -164,16 +187,4 @@ fn bind(address: SocketAddr, purpose: &str, flag: &str) -> Result<TcpListener, F
         Failure::failed(format!("cannot listen on {address} for {purpose}: {error}"))
             .suggest(format!("choose another address with {flag}"))
     })
-}
-
-fn load_tls(certificate: &Path, key: &Path) -> Result<Arc<ServerConfig>, Failure> {
-    let unusable = |file: &Path, error: &dyn std::error::Error| {
-        Failure::failed(format!("cannot use {}: {}", file.display(), chain(error)))
-    };
-    let chain = CertificateDer::pem_file_iter(certificate)
-        .and_then(Iterator::collect::<Result<Vec<_>, _>>)
-        .map_err(|error| unusable(certificate, &error))?;
-    let private_key = PrivateKeyDer::from_pem_file(key).map_err(|error| unusable(key, &error))?;
-    let config = ServerConfig::builder().with_no_client_auth().with_single_cert(chain, private_key);
-    config.map(Arc::new).map_err(|error| unusable(certificate, &error))
 }

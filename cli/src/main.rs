@@ -2,6 +2,7 @@
 //!
 //! Parses, runs, and turns a failure into a message and an exit code. Everything else is in the modules.
 
+mod broker;
 mod client_config;
 mod command_line;
 mod commands;
@@ -13,6 +14,8 @@ mod login;
 mod output;
 mod process;
 mod rest_client;
+mod secret_file;
+mod server_tls;
 mod session;
 mod up;
 
@@ -55,6 +58,7 @@ fn run(command_line: CommandLine) -> Result<(), Failure> {
         Command::Admin { noun } => runtime.block_on(commands::admin::run(noun, &data_dir?, &output)),
         Command::Up(args) => up::run(&runtime, args, &data_dir?, output),
         Command::ControlPlane(args) => control_plane::run(&runtime, args, output),
+        Command::Broker(args) => broker::run(&runtime, args, output),
         Command::Login(args) => runtime.block_on(commands::session::log_in(args, &data_dir?, &output)),
         Command::Logout(args) => runtime.block_on(commands::session::log_out(args, &data_dir?, &output)),
         Command::Environment(group) => {

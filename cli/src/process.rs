@@ -5,6 +5,7 @@ use std::io::IsTerminal;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tracing_subscriber::EnvFilter;
 
+use crate::command_line::{LogArgs, LogFormat};
 use crate::failure::Failure;
 
 /// Allows as many open files as this user may have: every partition keeps some.
@@ -16,17 +17,19 @@ pub fn raise_file_limit() {
 }
 
 /// Logs what passes the filter.
-pub fn log_to_stderr(filter: &str) -> Result<(), Failure> {
-    let filter = EnvFilter::try_new(filter).map_err(|error| {
-        Failure::usage(format!("--log {filter:?} is not a log filter: {error}"))
+pub fn log_to_stderr(args: &LogArgs) -> Result<(), Failure> {
+    let filter = EnvFilter::try_new(&args.filter).map_err(|error| {
+        Failure::usage(format!("--log {:?} is not a log filter: {error}", args.filter))
             .suggest("write it as a level such as info, or as millstream_broker=debug,warn")
     })?;
-    let subscriber = tracing_subscriber::fmt()
-        .with_env_filter(filter)
-        .with_writer(std::io::stderr)
-        .with_ansi(std::io::stderr().is_terminal())
-        .finish();
-    let set = tracing::subscriber::set_global_default(subscriber);
+    let subscriber = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    let set = match args.format {
+        LogFormat::Text => {
+            let subscriber = subscriber.with_ansi(std::io::stderr().is_terminal());
+            tracing::subscriber::set_global_default(subscriber.finish())
+        }
+        LogFormat::Json => tracing::subscriber::set_global_default(subscriber.json().flatten_event(true).finish()),
+    };
     set.map_err(|error| Failure::failed(format!("cannot set up logging: {error}")))
 }
 

@@ -12,6 +12,7 @@ fn help_of_every_command_is_as_agreed() {
         "",
         "up",
         "control-plane",
+        "broker",
         "environment",
         "environment create",
         "cluster create",

@@ -39,6 +39,12 @@ fn it_names_what_it_lacks() {
     for flag in ["--database-url", "--agent-token", "--secret-dir"] {
         assert!(stderr(&nothing).contains(flag), "{}", stderr(&nothing));
     }
+    let open = "control-plane --database-url sqlite:x --agent-token t --secret-dir s --fleet-listen 0.0.0.0:0";
+    let refused = run(folder.path(), open);
+    assert_eq!(refused.status.code(), Some(2), "{}", stderr(&refused));
+    assert!(stderr(&refused).contains("--fleet-insecure"), "{}", stderr(&refused));
+    let no_certificate = run(folder.path(), &format!("{open} --fleet-client-ca ca.pem"));
+    assert!(stderr(&no_certificate).contains("--fleet-tls-certificate"), "{}", stderr(&no_certificate));
     let words = "control-plane --database-url mysql://x --agent-token t --secret-dir s --http-listen 127.0.0.1:0";
     let wrong = run(folder.path(), words);
     assert!(stderr(&wrong).contains("--database-url"), "{}", stderr(&wrong));

@@ -7,6 +7,7 @@ use tokio::sync::{Notify, Semaphore};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use crate::control_plane::AgentCertificates;
 use crate::domain::timestamp::Clock;
 use crate::fleet::connected_agents::ConnectedAgents;
 use crate::fleet::forwarders::Forwarders;
@@ -28,6 +29,8 @@ pub struct App {
     pub secrets: InstallationSecrets,
     /// What agents present.
     pub agent_token: String,
+    /// What agents show beside it.
+    pub agent_certificates: AgentCertificates,
     /// Where the time comes from.
     pub clock: Clock,
     /// Tells this replica from others on the same database.

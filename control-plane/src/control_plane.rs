@@ -45,8 +45,28 @@ pub struct Config {
     pub request_rates: RequestRates,
     /// Days for which the audit log keeps an event.
     pub audit_retention_days: u32,
-    /// Certificate and key of both listeners; none for plain text.
+    /// Certificate and key of the public listener; none for plain text.
     pub tls: Option<Arc<rustls::ServerConfig>>,
+    /// TLS of the listener for agents and brokers; none for plain text.
+    pub fleet_tls: Option<FleetTls>,
+}
+
+/// TLS of the listener for agents and brokers.
+#[derive(Clone)]
+pub struct FleetTls {
+    /// Its certificate and key, and the authorities of client certificates if those are verified.
+    pub server: Arc<rustls::ServerConfig>,
+    /// What agents show beside their token.
+    pub agent_certificates: AgentCertificates,
+}
+
+/// Whether an agent must show a certificate. Brokers need none: their token is that of one physical cluster.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum AgentCertificates {
+    /// The token is enough.
+    NotNeeded,
+    /// A verified certificate whose DNS name is the agent's id.
+    Required,
 }
 
 /// Why a replica did not start.
@@ -104,6 +124,10 @@ impl ControlPlane {
             database,
             secrets,
             agent_token: config.agent_token,
+            agent_certificates: config
+                .fleet_tls
+                .as_ref()
+                .map_or(AgentCertificates::NotNeeded, |tls| tls.agent_certificates),
             clock,
             replica_id: uuid::Uuid::from_bytes(random::bytes()?).to_string(),
             public_url: config.public_url.trim_end_matches('/').to_owned(),
@@ -129,9 +153,9 @@ impl ControlPlane {
         if let Some(pool) = app.database.shared_pool() {
             app.tasks.spawn(tasks::notifications::run(Arc::clone(&app), pool.clone()));
         }
-        let acceptor = |protocols| config.tls.as_ref().map(|tls| tls_acceptor(tls, protocols));
         let shutdown = &app.shutdown;
-        let (http_tls, fleet_tls) = (acceptor(Protocols::Http), acceptor(Protocols::Grpc));
+        let http_tls = config.tls.as_ref().map(|tls| tls_acceptor(tls, Protocols::Http));
+        let fleet_tls = config.fleet_tls.as_ref().map(|tls| tls_acceptor(&tls.server, Protocols::Grpc));
         app.tasks.spawn(serve(http_listener, http_tls, http::router::router(&app), shutdown.clone()));
         app.tasks.spawn(serve(fleet_listener, fleet_tls, fleet::service::routes(&app), shutdown.clone()));
         info!(%http_address, %fleet_address, "control plane listens on {http_address}, for the fleet on {fleet_address}");

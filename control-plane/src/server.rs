@@ -12,6 +12,7 @@ use axum::Router;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto;
 use hyper_util::service::TowerToHyperService;
+use rustls::pki_types::CertificateDer;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{Semaphore, watch};
@@ -47,6 +48,11 @@ pub enum Protocols {
     /// HTTP/2 only.
     Grpc,
 }
+
+/// The certificate that the other end of the connection showed and that was verified. Each request on such a connection
+/// has it as an extension.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PeerCertificate(pub CertificateDer<'static>);
 
 /// The other end of the connection that a request came on. Each request has it as an extension.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -141,16 +147,25 @@ async fn serve_connection(
     if let Err(error) = stream.set_nodelay(true) {
         debug!(%peer, %error, "cannot switch off Nagle's algorithm");
     }
-    let Some(tls) = tls else { return serve_http(stream, peer, router, shutdown).await };
+    let Some(tls) = tls else { return serve_http(stream, peer, None, router, shutdown).await };
     match timeout(HANDSHAKE_TIMEOUT, tls.accept(stream)).await {
-        Ok(Ok(stream)) => serve_http(stream, peer, router, shutdown).await,
+        Ok(Ok(stream)) => {
+            let shown = stream.get_ref().1.peer_certificates().and_then(|chain| chain.first());
+            let certificate = shown.map(|certificate| PeerCertificate(certificate.clone().into_owned()));
+            serve_http(stream, peer, certificate, router, shutdown).await;
+        }
         Ok(Err(error)) => debug!(%peer, %error, "TLS handshake failed"),
         Err(_) => debug!(%peer, "TLS handshake took too long"),
     }
 }
 
-async fn serve_http<S>(stream: S, peer: SocketAddr, router: Router, shutdown: CancellationToken)
-where
+async fn serve_http<S>(
+    stream: S,
+    peer: SocketAddr,
+    certificate: Option<PeerCertificate>,
+    router: Router,
+    shutdown: CancellationToken,
+) where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
     let mut builder = auto::Builder::new(TokioExecutor::new());
@@ -175,6 +190,9 @@ where
         });
         let connection = Connection { progress: of_requests.subscribe(), requests: number };
         request.extensions_mut().insert(Peer(peer));
+        if let Some(certificate) = &certificate {
+            request.extensions_mut().insert(certificate.clone());
+        }
         request.extensions_mut().insert(connection);
         request
     });

@@ -5,6 +5,8 @@ use std::path::PathBuf;
 
 use clap::Args;
 
+use super::LogArgs;
+
 /// How one replica of the control plane runs. All replicas of an installation have the same database, agent token and
 /// installation secret.
 #[derive(Args)]
@@ -45,12 +47,24 @@ pub struct ControlPlaneArgs {
     /// Directory of the installation secret, from which everything secret is derived; made at the first start
     #[arg(long, value_name = "DIRECTORY", env = "MILLSTREAM_SECRET_DIR")]
     pub secret_dir: PathBuf,
-    /// Certificate chain of both listeners, as PEM; without it they are not encrypted
+    /// Certificate chain of both listeners, as PEM, read again when it changes; without it they are not encrypted
     #[arg(long, value_name = "FILE", env = "MILLSTREAM_TLS_CERTIFICATE", requires = "tls_key")]
     pub tls_certificate: Option<PathBuf>,
     /// Private key of the certificate, as PEM
     #[arg(long, value_name = "FILE", env = "MILLSTREAM_TLS_KEY", requires = "tls_certificate")]
     pub tls_key: Option<PathBuf>,
+    /// Another certificate chain for the listener of agents and brokers
+    #[arg(long, value_name = "FILE", env = "MILLSTREAM_FLEET_TLS_CERTIFICATE", requires = "fleet_tls_key")]
+    pub fleet_tls_certificate: Option<PathBuf>,
+    /// Private key of that certificate
+    #[arg(long, value_name = "FILE", env = "MILLSTREAM_FLEET_TLS_KEY", requires = "fleet_tls_certificate")]
+    pub fleet_tls_key: Option<PathBuf>,
+    /// Authorities of client certificates, as PEM: every agent must then show one with its id as DNS name
+    #[arg(long, value_name = "FILE", env = "MILLSTREAM_FLEET_CLIENT_CA", conflicts_with = "fleet_insecure")]
+    pub fleet_client_ca: Option<PathBuf>,
+    /// Serve agents and brokers unencrypted also beyond this machine, which shows their tokens to the network
+    #[arg(long, env = "MILLSTREAM_FLEET_INSECURE", value_parser = clap::builder::FalseyValueParser::new())]
+    pub fleet_insecure: bool,
     /// Make another organization of this name and print its first Cloud API key
     #[arg(long, value_name = "NAME")]
     pub new_organization: Option<String>,
@@ -65,7 +79,6 @@ pub struct ControlPlaneArgs {
     /// first user shall log in, admin-email and admin-password
     #[arg(long, value_name = "DIRECTORY", requires = "first_organization")]
     pub first_credentials: Option<PathBuf>,
-    /// What is logged to stderr, such as info or millstream_control_plane=debug
-    #[arg(long, value_name = "FILTER", default_value = "info", env = "MILLSTREAM_LOG")]
-    pub log: String,
+    #[command(flatten)]
+    pub log: LogArgs,
 }

@@ -19,7 +19,7 @@ use millstream_api::fleet::{
     AgentHello, AgentInstruction, AgentReport, DesiredPhysicalCluster, MAX_MESSAGE_BYTES, ObservedPhysicalCluster,
 };
 use millstream_api::ids::PhysicalClusterId;
-use millstream_broker::config::{BrokerConfig, FleetEndpoint, ObjectStoreConfig};
+use millstream_broker::config::{BrokerConfig, FleetEndpoint, KafkaListener, ObjectStoreConfig};
 use millstream_broker::start::RunningBroker;
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
@@ -37,6 +37,8 @@ use crate::failure::chain;
 
 const AGENT_ID: &str = "local";
 const BROKER_ID: i32 = 0;
+/// The only listener of a broker here.
+const LISTENER: &str = "EXTERNAL";
 /// Reports that may wait for the control plane.
 const MAX_WAITING_REPORTS: usize = 16;
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
@@ -95,12 +97,15 @@ impl Machine {
             physical_cluster_id: desired.physical_cluster_id.clone(),
             broker_id: BROKER_ID,
             data_dir,
-            kafka_listener,
-            advertised_host: self.advertised_host.clone(),
-            advertised_port: kafka_port,
-            tls: self.tls.clone(),
+            listeners: vec![KafkaListener {
+                name: LISTENER.to_string(),
+                socket: kafka_listener,
+                advertised_host: self.advertised_host.clone(),
+                advertised_port: kafka_port,
+                tls: self.tls.clone(),
+            }],
             http_listener,
-            fleet: Some(FleetEndpoint { url: self.control_plane_url.clone(), token: desired.broker_token.clone() }),
+            fleet: Some(FleetEndpoint::plain(&self.control_plane_url, &desired.broker_token)),
             object_store: Some(self.object_store.clone()),
             default_partitions: DEFAULT_PARTITIONS,
             auto_create_topics: true,

@@ -22,7 +22,7 @@ use millstream_broker::config::{ObjectStoreConfig, ObjectStoreCredentials};
 use millstream_control_plane::{ControlPlane, DEFAULT_AUDIT_RETENTION_DAYS, DatabaseUrl, RequestRates, SecretsSource};
 use tokio::runtime::Runtime;
 
-use crate::command_line::{SecurityProtocol, UpArgs};
+use crate::command_line::{LogArgs, LogFormat, SecurityProtocol, UpArgs};
 use crate::credentials::Credentials;
 use crate::failure::{Failure, chain};
 use crate::kafka_client::cluster::Cluster;
@@ -49,7 +49,7 @@ const STOP_LIMIT: Duration = Duration::from_secs(30);
 /// Runs the service until it is told to stop.
 pub fn run(runtime: &Runtime, args: UpArgs, data_dir: &Path, output: Output) -> Result<(), Failure> {
     let began = Instant::now();
-    log_to_stderr(&args.log)?;
+    log_to_stderr(&LogArgs { filter: args.log.clone(), format: LogFormat::Text })?;
     let database = args.database_url.as_deref().map(parse_database_url).transpose()?;
     // The directory is looked at before the ports are bound: a second `up` is told about the first one, not about its
     // ports. Nothing is written before both are known to be free.
@@ -206,6 +206,7 @@ impl Service {
             request_rates: RequestRates::default(),
             audit_retention_days: DEFAULT_AUDIT_RETENTION_DAYS,
             tls: None,
+            fleet_tls: None,
         });
         let tls_ca_file = certificates.map(|certificates| certificates.authority_file);
         match control_plane.await {

@@ -4,6 +4,7 @@
 //! towards a client is bounded and a client that does not keep up is cut. Never tells one physical cluster about the
 //! tenants of another.
 
+mod agent_certificate;
 pub mod agents;
 pub mod connected_agents;
 pub mod forward;

@@ -17,9 +17,10 @@ use tonic::service::Routes;
 use tonic::{Request, Response, Status, Streaming};
 
 use super::forwarders::{Forwarder, MAX_IN_FLIGHT};
-use super::{agents, forward, subscribe, token};
+use super::{agent_certificate, agents, forward, subscribe, token};
 use crate::app::App;
 use crate::secrets::same_secret;
+use crate::server::PeerCertificate;
 
 /// How long a client may take to say who it is.
 const HELLO_TIMEOUT: Duration = Duration::from_secs(10);
@@ -46,9 +47,11 @@ impl AgentService for Fleet {
         if !same_secret(token::bearer(request.metadata())?.as_bytes(), app.agent_token.as_bytes()) {
             return Err(wrong_token());
         }
+        let certificate = request.extensions().get::<PeerCertificate>().cloned();
         let mut incoming = request.into_inner();
         let first = first_message(&mut incoming).await?;
         let Some(agent_report::Report::Hello(hello)) = first.report else { return Err(no_hello()) };
+        agent_certificate::check(app.agent_certificates, &hello.agent_id, certificate.as_ref())?;
         let (outgoing, receiver) = mpsc::channel(agents::OUTGOING_INSTRUCTIONS);
         app.tasks.spawn(agents::run(Arc::clone(app), hello, incoming, outgoing));
         Ok(Response::new(ReceiverStream::new(receiver)))

@@ -18,6 +18,7 @@ mod entity_tags;
 mod environments;
 mod failures;
 mod fleet;
+mod fleet_certificates;
 mod idempotency;
 mod isolation;
 mod kafka_rest;

@@ -5,8 +5,8 @@ use std::sync::Arc;
 
 use millstream_api::rest::iam::Secret;
 use millstream_control_plane::{
-    BootstrapError, Config, ControlPlane, DEFAULT_AUDIT_RETENTION_DAYS, DatabaseUrl, FirstCredentials, FirstLogin,
-    OpenDatabaseError, RequestRates, SecretsSource, StartError,
+    AgentCertificates, BootstrapError, Config, ControlPlane, DEFAULT_AUDIT_RETENTION_DAYS, DatabaseUrl,
+    FirstCredentials, FirstLogin, FleetTls, OpenDatabaseError, RequestRates, SecretsSource, StartError,
 };
 use sqlx::Executor as _;
 
@@ -146,6 +146,7 @@ async fn both_listeners_speak_tls() {
         .with_no_client_auth()
         .with_single_cert(vec![certified.cert.der().clone()], key)
         .expect("they belong together");
+    let tls = Arc::new(tls);
     let directory = tempfile::tempdir().expect("a directory");
     let http_listener = TcpListener::bind("127.0.0.1:0").expect("a port");
     let public_url = format!("https://localhost:{}", http_listener.local_addr().expect("bound").port());
@@ -158,7 +159,8 @@ async fn both_listeners_speak_tls() {
         secrets: SecretsSource::Bytes([1; 32]),
         request_rates: RequestRates::default(),
         audit_retention_days: DEFAULT_AUDIT_RETENTION_DAYS,
-        tls: Some(Arc::new(tls)),
+        tls: Some(Arc::clone(&tls)),
+        fleet_tls: Some(FleetTls { server: tls, agent_certificates: AgentCertificates::NotNeeded }),
     })
     .await
     .expect("it starts");
@@ -188,6 +190,7 @@ async fn an_empty_agent_token_is_refused() {
         request_rates: RequestRates::default(),
         audit_retention_days: DEFAULT_AUDIT_RETENTION_DAYS,
         tls: None,
+        fleet_tls: None,
     })
     .await;
     assert!(matches!(error.map(|_| ()).expect_err("refused"), StartError::EmptyAgentToken));

@@ -21,10 +21,17 @@ use crate::tenants::TenantDirectory;
 pub(crate) struct Settings {
     pub(crate) physical_cluster_id: PhysicalClusterId,
     pub(crate) broker_id: i32,
-    pub(crate) advertised_host: String,
-    pub(crate) advertised_port: u16,
+    /// Where clients come in, one at least.
+    pub(crate) listeners: Vec<Arc<AdvertisedListener>>,
     pub(crate) default_partitions: i32,
     pub(crate) auto_create_topics: bool,
+}
+
+/// A listener as its clients see it.
+pub(crate) struct AdvertisedListener {
+    pub(crate) name: String,
+    pub(crate) host: String,
+    pub(crate) port: u16,
 }
 
 /// One broker.

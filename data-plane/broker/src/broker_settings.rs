@@ -2,14 +2,14 @@
 
 use millstream_metadata::topic_config::ConfigType;
 
-use crate::broker::Settings;
+use crate::broker::{AdvertisedListener, Settings};
 use crate::topics::ConfigEntry;
 
-/// All of them, ordered by name.
-pub(crate) fn describe(settings: &Settings) -> Vec<ConfigEntry> {
+/// All of them, ordered by name, as a client of this listener sees them: other listeners are not its affair.
+pub(crate) fn describe(settings: &Settings, listener: &AdvertisedListener) -> Vec<ConfigEntry> {
     let auto_create = settings.auto_create_topics.to_string();
     let partitions = settings.default_partitions.to_string();
-    let advertised = format!("EXTERNAL://{}:{}", settings.advertised_host, settings.advertised_port);
+    let advertised = format!("{}://{}:{}", listener.name, listener.host, listener.port);
     let broker_id = settings.broker_id.to_string();
     vec![
         entry("advertised.listeners", advertised, "", ConfigType::String, "Where clients reach this broker."),

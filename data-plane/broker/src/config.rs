@@ -15,14 +15,8 @@ pub struct BrokerConfig {
     pub broker_id: i32,
     /// Where partitions, metadata and the configuration image live. Created if missing; held by one process.
     pub data_dir: PathBuf,
-    /// Bound listener of the Kafka protocol.
-    pub kafka_listener: TcpListener,
-    /// Host that clients are told to connect to.
-    pub advertised_host: String,
-    /// Port that clients are told to connect to.
-    pub advertised_port: u16,
-    /// TLS for the Kafka listener. Without it the listener is SASL_PLAINTEXT.
-    pub tls: Option<Arc<rustls::ServerConfig>>,
+    /// Where Kafka clients come in, one at least. A client is told the names of the listener that it came in by.
+    pub listeners: Vec<KafkaListener>,
     /// Bound listener for kafka/v3, health and metrics over HTTP.
     pub http_listener: TcpListener,
     /// Where the control plane's fleet protocol is served; without it the broker lives on its last image.
@@ -37,13 +31,57 @@ pub struct BrokerConfig {
     pub initial_rebalance_delay_ms: i32,
 }
 
+/// One listener of the Kafka protocol.
+pub struct KafkaListener {
+    /// What it is called, such as `EXTERNAL`; unique inside the broker.
+    pub name: String,
+    /// The bound socket.
+    pub socket: TcpListener,
+    /// Host that its clients are told to connect to.
+    pub advertised_host: String,
+    /// Port that its clients are told to connect to.
+    pub advertised_port: u16,
+    /// Its TLS. Without it the listener is SASL_PLAINTEXT.
+    pub tls: Option<Arc<rustls::ServerConfig>>,
+}
+
 /// How to reach the control plane's fleet protocol.
 #[derive(Clone)]
 pub struct FleetEndpoint {
     /// `http://host:port` or `https://host:port`.
     pub url: String,
     /// The broker token of this physical cluster.
-    pub token: String,
+    pub token: TokenSource,
+    /// Authorities of the control plane's certificate, a PEM file; `None` for those of the system. Read at every dial.
+    pub ca_file: Option<PathBuf>,
+    /// What this broker shows when the control plane asks for a certificate.
+    pub client_certificate: Option<ClientCertificate>,
+}
+
+impl FleetEndpoint {
+    /// Without certificates, with a token that is known.
+    pub fn plain(url: &str, token: &str) -> Self {
+        let token = TokenSource::Value(token.to_owned());
+        Self { url: url.to_owned(), token, ca_file: None, client_certificate: None }
+    }
+}
+
+/// Where a broker token is.
+#[derive(Clone)]
+pub enum TokenSource {
+    /// In memory.
+    Value(String),
+    /// In a file, read at every dial, so that a token can be changed without a restart.
+    File(PathBuf),
+}
+
+/// A client certificate and its key, as PEM files that are read at every dial.
+#[derive(Clone)]
+pub struct ClientCertificate {
+    /// The certificate chain, the broker's own first.
+    pub certificate_file: PathBuf,
+    /// The private key.
+    pub key_file: PathBuf,
 }
 
 /// How to reach the object store.

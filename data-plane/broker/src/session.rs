@@ -12,7 +12,7 @@ use millstream_protocol::error_code::ErrorCode;
 
 use crate::authorizer::grants::Grants;
 use crate::authorizer::{LiveGrants, Who};
-use crate::broker::Broker;
+use crate::broker::{AdvertisedListener, Broker};
 use crate::connections::Admission;
 use crate::metrics::TenantMetrics;
 use crate::quotas::connection::{ConnectionQuota, NotAdmitted};
@@ -24,10 +24,18 @@ pub(crate) const MECHANISM: &str = "PLAIN";
 /// The largest SASL PLAIN token: two names and a secret need far less.
 const MAX_TOKEN_BYTES: usize = 4 * 1024;
 
+/// The other end of a connection.
+pub(crate) struct Client {
+    /// Its address.
+    pub(crate) peer: SocketAddr,
+    /// The listener that it came in by.
+    pub(crate) listener: Arc<AdvertisedListener>,
+}
+
 /// The state of one connection's authentication.
 pub(crate) struct Session {
     broker: Arc<Broker>,
-    peer: SocketAddr,
+    client: Client,
     admission: Admission,
     state: State,
 }
@@ -47,6 +55,8 @@ enum State {
 pub(crate) struct Authenticated {
     /// The key, its owner and its tenant.
     pub(crate) credential: Arc<Credential>,
+    /// The listener that it came in by.
+    pub(crate) listener: Arc<AdvertisedListener>,
     /// The counters of the tenant.
     pub(crate) metrics: Arc<TenantMetrics>,
     rights: LiveGrants,
@@ -93,12 +103,12 @@ impl From<LoginRefused> for LoginFailed {
 }
 
 impl Session {
-    pub(crate) fn new(broker: Arc<Broker>, peer: SocketAddr, admission: Admission) -> Self {
-        Self { broker, peer, admission, state: State::New }
+    pub(crate) fn new(broker: Arc<Broker>, client: Client, admission: Admission) -> Self {
+        Self { broker, client, admission, state: State::New }
     }
 
     pub(crate) fn client_host(&self) -> IpAddr {
-        self.peer.ip().to_canonical()
+        self.client.peer.ip().to_canonical()
     }
 
     pub(crate) fn is_authenticated(&self) -> bool {
@@ -182,7 +192,8 @@ impl Session {
             host: Some(self.client_host()),
         };
         let rights = self.broker.authorizer.follow(who);
-        self.state = State::Authenticated(Authenticated { credential, metrics, rights, quota, place });
+        let listener = Arc::clone(&self.client.listener);
+        self.state = State::Authenticated(Authenticated { credential, listener, metrics, rights, quota, place });
         Ok(wait)
     }
 

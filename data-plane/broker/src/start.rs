@@ -18,8 +18,8 @@ use tracing::{error, info, warn};
 use uuid::Uuid;
 
 use crate::authorizer::Authorizer;
-use crate::broker::{Broker, Settings};
-use crate::config::BrokerConfig;
+use crate::broker::{AdvertisedListener, Broker, Settings};
+use crate::config::{BrokerConfig, KafkaListener};
 use crate::connections::ConnectionRegistry;
 use crate::data_dir::{DataDir, DataDirError};
 use crate::fleet::{config_stream, forward, image_file, tenant_deletion};
@@ -41,8 +41,6 @@ use crate::topics;
 const UPKEEP_INTERVAL: Duration = Duration::from_secs(60);
 /// How long connections and tasks get to end at shutdown.
 const SHUTDOWN_TIMEOUT: Duration = Duration::from_secs(10);
-/// The name of the listener that clients use.
-const LISTENER: &str = "EXTERNAL";
 
 /// Why a broker did not start.
 #[derive(Debug, thiserror::Error)]
@@ -94,7 +92,11 @@ pub async fn start(config: BrokerConfig) -> Result<RunningBroker, StartError> {
     if !was_clean {
         info!("the last stop was not clean or this is the first start: checking the ends of all logs");
     }
-    let kafka_listener = to_tokio(config.kafka_listener, "Kafka")?;
+    let mut listeners = Vec::with_capacity(config.listeners.len());
+    for KafkaListener { name, socket, advertised_host, advertised_port, tls } in config.listeners {
+        let advertised = Arc::new(AdvertisedListener { name, host: advertised_host, port: advertised_port });
+        listeners.push((to_tokio(socket, "Kafka")?, advertised, tls));
+    }
     let http_listener = to_tokio(config.http_listener, "HTTP")?;
     if let Ok(address) = http_listener.local_addr() {
         info!(%address, "health, metrics and kafka/v3 are served at http://{address}");
@@ -105,8 +107,7 @@ pub async fn start(config: BrokerConfig) -> Result<RunningBroker, StartError> {
     let settings = Settings {
         physical_cluster_id: config.physical_cluster_id,
         broker_id: config.broker_id,
-        advertised_host: config.advertised_host,
-        advertised_port: config.advertised_port,
+        listeners: listeners.iter().map(|(_, advertised, _)| Arc::clone(advertised)).collect(),
         default_partitions: config.default_partitions,
         auto_create_topics: config.auto_create_topics,
     };
@@ -135,7 +136,10 @@ pub async fn start(config: BrokerConfig) -> Result<RunningBroker, StartError> {
     let stop = CancellationToken::new();
     let mut tasks = Vec::new();
     let mut own = |name: &'static str, task: JoinHandle<()>| tasks.push((name, task));
-    own("Kafka listener", tokio::spawn(listener::run(Arc::clone(&broker), kafka_listener, config.tls, stop.clone())));
+    for (socket, advertised, tls) in listeners {
+        let accepting = listener::run(Arc::clone(&broker), socket, advertised, tls, stop.clone());
+        own("Kafka listener", tokio::spawn(accepting));
+    }
     own("HTTP listener", tokio::spawn(http::serve(Arc::clone(&broker), http_listener, stop.clone())));
     own("metadata follower", tokio::spawn(follow_metadata(Arc::clone(&broker), stop.clone())));
     own("log upkeep", tokio::spawn(keep_logs(Arc::clone(&broker), stop.clone())));
@@ -201,11 +205,7 @@ async fn register(metadata: &MetadataGroup, settings: &Settings) -> Result<(), S
         broker_id,
         incarnation_id: Uuid::new_v4(),
         rack: None,
-        endpoints: vec![Endpoint {
-            listener: LISTENER.to_owned(),
-            host: settings.advertised_host.clone(),
-            port: settings.advertised_port,
-        }],
+        endpoints: settings.listeners.iter().map(|listener| endpoint(listener)).collect(),
     };
     let registered = metadata
         .decide(move |image| register_broker(image, &request))
@@ -216,6 +216,10 @@ async fn register(metadata: &MetadataGroup, settings: &Settings) -> Result<(), S
         .await
         .map_err(|error| refused(error.to_string()))?;
     Ok(())
+}
+
+fn endpoint(listener: &AdvertisedListener) -> Endpoint {
+    Endpoint { listener: listener.name.clone(), host: listener.host.clone(), port: listener.port }
 }
 
 /// Follows metadata that somebody else wrote; what this broker wrote was followed when it was answered.

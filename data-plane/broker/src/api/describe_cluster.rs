@@ -23,7 +23,7 @@ pub(super) async fn handle(
         };
     }
     let image = ctx.broker.metadata.image();
-    let brokers = live_brokers(&image)
+    let brokers = live_brokers(&image, &ctx.authenticated.listener.name)
         .map(|(broker_id, host, port)| DescribeClusterBroker {
             broker_id,
             host: host.to_owned().into(),

@@ -60,7 +60,7 @@ fn describe<'a>(
             if !is_known {
                 return refuse(resource, ErrorCode::InvalidRequest, "there is no broker of this id");
             }
-            (broker_settings::describe(&ctx.broker.settings), SOURCE_STATIC_BROKER)
+            (broker_settings::describe(&ctx.broker.settings, &ctx.authenticated.listener), SOURCE_STATIC_BROKER)
         }
         _ => {
             return refuse(resource, ErrorCode::InvalidRequest, "only configs of topics and brokers can be described");

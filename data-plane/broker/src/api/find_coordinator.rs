@@ -41,8 +41,8 @@ fn find<'a>(ctx: &RequestContext<'_>, key_type: i8, key: Cow<'a, str>) -> Coordi
         Ok(()) => Coordinator {
             key,
             node_id: settings.broker_id,
-            host: settings.advertised_host.clone().into(),
-            port: i32::from(settings.advertised_port),
+            host: ctx.authenticated.listener.host.clone().into(),
+            port: i32::from(ctx.authenticated.listener.port),
             error_code: ErrorCode::None.code(),
             error_message: None,
         },

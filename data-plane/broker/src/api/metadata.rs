@@ -43,7 +43,7 @@ pub(super) async fn handle<'a>(ctx: &RequestContext<'_>, request: MetadataReques
         }
     }
     let image = broker.metadata.image();
-    let brokers = live_brokers(&image)
+    let brokers = live_brokers(&image, &ctx.authenticated.listener.name)
         .map(|(node_id, host, port)| MetadataResponseBroker { node_id, host: host.to_owned().into(), port, rack: None })
         .collect();
     MetadataResponse {
@@ -60,10 +60,13 @@ pub(super) async fn handle<'a>(ctx: &RequestContext<'_>, request: MetadataReques
     }
 }
 
-/// Unfenced brokers with the address of their Kafka listener.
-pub(super) fn live_brokers(image: &MetadataImage) -> impl Iterator<Item = (i32, &str, i32)> {
-    image.brokers().filter(|broker| !broker.fenced).filter_map(|broker| {
-        let endpoint = broker.endpoints.first()?;
+/// Unfenced brokers with the address of their listener of this name.
+pub(super) fn live_brokers<'a>(
+    image: &'a MetadataImage,
+    listener: &'a str,
+) -> impl Iterator<Item = (i32, &'a str, i32)> {
+    image.brokers().filter(|broker| !broker.fenced).filter_map(move |broker| {
+        let endpoint = broker.endpoints.iter().find(|endpoint| endpoint.listener == listener)?;
         Some((broker.id, endpoint.host.as_str(), i32::from(endpoint.port)))
     })
 }

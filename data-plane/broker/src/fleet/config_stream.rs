@@ -182,7 +182,7 @@ impl Session<'_> {
         let position = if wants_snapshot { Position::default() } else { self.stream.tenants.position() };
         let hello = Outgoing::Hello(self.stream.identity.hello(position));
         send(&outgoing, hello).await?;
-        let request = with_token(ReceiverStream::new(queue), endpoint)?;
+        let request = with_token(ReceiverStream::new(queue), endpoint).await?;
         let mut incoming = client.subscribe(request).await.map_err(Box::new)?.into_inner();
         loop {
             let update = next(&mut incoming).await?;

@@ -3,15 +3,17 @@
 //! Promises: tries for ever, with full jitter between named bounds, so that a fleet that lost its control plane
 //! does not come back in one instant. The token never reaches a log.
 
+use std::io;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use millstream_api::fleet::MAX_MESSAGE_BYTES;
 use millstream_api::fleet::broker_service_client::BrokerServiceClient;
 use tonic::metadata::{Ascii, MetadataValue};
-use tonic::transport::{Channel, ClientTlsConfig, Endpoint};
+use tonic::transport::{Certificate, Channel, ClientTlsConfig, Endpoint, Identity};
 use tonic::{Request, Status};
 
-use crate::config::FleetEndpoint;
+use crate::config::{ClientCertificate, FleetEndpoint, TokenSource};
 
 /// Shortest pause before the next try.
 const MIN_RETRY: Duration = Duration::from_millis(200);
@@ -30,6 +32,18 @@ pub(crate) enum StreamError {
     /// The address cannot be dialled at all.
     #[error("the address of the fleet endpoint is not usable: use http://host:port or https://host:port")]
     Address(#[source] tonic::transport::Error),
+    /// A certificate or a key is not one.
+    #[error("the certificates for the fleet endpoint cannot be used: {}", sources(.0))]
+    Tls(#[source] tonic::transport::Error),
+    /// A file that the configuration names cannot be read.
+    #[error("cannot read {}: {source}", .file.display())]
+    File {
+        /// Which.
+        file: PathBuf,
+        /// Why.
+        #[source]
+        source: io::Error,
+    },
     /// The token cannot be sent.
     #[error("the broker token holds characters that HTTP does not allow")]
     Token,
@@ -63,16 +77,37 @@ pub(crate) async fn connect(endpoint: &FleetEndpoint) -> Result<Client, StreamEr
         .keep_alive_timeout(KEEP_ALIVE_TIMEOUT)
         .keep_alive_while_idle(true);
     if endpoint.url.starts_with("https://") {
-        channel = channel.tls_config(ClientTlsConfig::new().with_enabled_roots()).map_err(StreamError::Address)?;
+        channel = channel.tls_config(tls_config(endpoint).await?).map_err(StreamError::Tls)?;
     }
     let channel = channel.connect().await.map_err(StreamError::Unreachable)?;
     let client = BrokerServiceClient::new(channel);
     Ok(client.max_decoding_message_size(MAX_MESSAGE_BYTES).max_encoding_message_size(MAX_MESSAGE_BYTES))
 }
 
+/// Reads the certificates anew: those of a broker that runs for a year change under way.
+async fn tls_config(endpoint: &FleetEndpoint) -> Result<ClientTlsConfig, StreamError> {
+    let mut tls = match &endpoint.ca_file {
+        Some(file) => ClientTlsConfig::new().ca_certificate(Certificate::from_pem(read(file).await?)),
+        None => ClientTlsConfig::new().with_enabled_roots(),
+    };
+    if let Some(ClientCertificate { certificate_file, key_file }) = &endpoint.client_certificate {
+        tls = tls.identity(Identity::from_pem(read(certificate_file).await?, read(key_file).await?));
+    }
+    Ok(tls)
+}
+
+async fn read(file: &Path) -> Result<String, StreamError> {
+    let read = tokio::fs::read_to_string(file).await;
+    read.map_err(|source| StreamError::File { file: file.to_owned(), source })
+}
+
 /// A request that carries the broker token.
-pub(crate) fn with_token<T>(message: T, endpoint: &FleetEndpoint) -> Result<Request<T>, StreamError> {
-    let value = format!("Bearer {}", endpoint.token);
+pub(crate) async fn with_token<T>(message: T, endpoint: &FleetEndpoint) -> Result<Request<T>, StreamError> {
+    let token = match &endpoint.token {
+        TokenSource::Value(token) => token.clone(),
+        TokenSource::File(file) => read(file).await?,
+    };
+    let value = format!("Bearer {}", token.trim_end());
     let mut value = MetadataValue::<Ascii>::try_from(value).map_err(|_| StreamError::Token)?;
     value.set_sensitive(true);
     let mut request = Request::new(message);
@@ -137,13 +172,28 @@ mod tests {
         assert!(retry.is_first() && retry.next_pause() <= MIN_RETRY * 2);
     }
 
-    #[test]
-    fn the_token_is_marked_as_sensitive() {
-        let endpoint = FleetEndpoint { url: "http://localhost:1".to_owned(), token: "abc".to_owned() };
-        let request = with_token((), &endpoint).unwrap();
+    #[tokio::test]
+    async fn the_token_is_marked_as_sensitive() {
+        let endpoint = FleetEndpoint::plain("http://localhost:1", "abc");
+        let request = with_token((), &endpoint).await.unwrap();
         let value = request.metadata().get("authorization").unwrap();
         assert_eq!((value.to_str().unwrap(), value.is_sensitive()), ("Bearer abc", true));
-        let odd = FleetEndpoint { token: "a\nb".to_owned(), ..endpoint };
-        assert!(matches!(with_token((), &odd), Err(StreamError::Token)));
+        let odd = FleetEndpoint::plain("http://localhost:1", "a\nb");
+        assert!(matches!(with_token((), &odd).await, Err(StreamError::Token)));
+    }
+
+    #[tokio::test]
+    async fn a_token_that_was_changed_in_its_file_counts_at_the_next_dial() {
+        let dir = tempfile::tempdir().unwrap();
+        let file = dir.path().join("token");
+        let endpoint =
+            FleetEndpoint { token: TokenSource::File(file.clone()), ..FleetEndpoint::plain("http://x:1", "") };
+        let Err(StreamError::File { file: named, .. }) = with_token((), &endpoint).await else { panic!("no file") };
+        assert_eq!(named, file);
+        for token in ["first", "second"] {
+            std::fs::write(&file, format!("{token}\n")).unwrap();
+            let request = with_token((), &endpoint).await.unwrap();
+            assert_eq!(request.metadata().get("authorization").unwrap(), &format!("Bearer {token}"));
+        }
     }
 }

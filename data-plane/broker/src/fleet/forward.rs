@@ -96,7 +96,7 @@ impl ForwardStream {
         let (outgoing, queue) = mpsc::channel(MAX_OUTGOING);
         let hello = Outgoing::Hello(self.identity.hello(Position::default()));
         outgoing.send(ForwardedResponse { response: Some(hello) }).await.map_err(|_| StreamError::Ended)?;
-        let request = with_token(ReceiverStream::new(queue), &self.endpoint)?;
+        let request = with_token(ReceiverStream::new(queue), &self.endpoint).await?;
         let mut incoming = client.forward(request).await.map_err(Box::new)?.into_inner();
         self.status.set_forward_connected(true);
         info!("forward stream: connected");

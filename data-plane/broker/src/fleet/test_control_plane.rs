@@ -70,5 +70,5 @@ pub(crate) async fn start() -> (FleetEndpoint, ConfigStreams, ForwardStreams) {
     let service = BrokerServiceServer::new(Service { config, forward });
     let server = tonic::transport::Server::builder().add_service(service);
     tokio::spawn(server.serve_with_incoming(TcpListenerStream::new(listener)));
-    (FleetEndpoint { url, token: "the-token".to_owned() }, config_streams, forward_streams)
+    (FleetEndpoint::plain(&url, "the-token"), config_streams, forward_streams)
 }

@@ -17,10 +17,10 @@ use tempfile::TempDir;
 
 use crate::acls;
 use crate::broker::Broker;
-use crate::config::BrokerConfig;
+use crate::config::{BrokerConfig, KafkaListener};
 use crate::partition::Partition;
 use crate::quotas::tenant::TenantQuota;
-use crate::session::Session;
+use crate::session::{Client, Session};
 use crate::start::{self, RunningBroker};
 use crate::topics::{self, NewTopic};
 
@@ -61,10 +61,13 @@ impl FrontDoor {
             physical_cluster_id: "pkc-a".parse().unwrap(),
             broker_id: 0,
             data_dir: dir.path().join("data"),
-            kafka_listener,
-            advertised_host: "localhost".to_owned(),
-            advertised_port: 9092,
-            tls,
+            listeners: vec![KafkaListener {
+                name: "EXTERNAL".to_owned(),
+                socket: kafka_listener,
+                advertised_host: "localhost".to_owned(),
+                advertised_port: 9092,
+                tls,
+            }],
             http_listener: TcpListener::bind("127.0.0.1:0").unwrap(),
             fleet: None,
             object_store: None,
@@ -148,7 +151,8 @@ impl FrontDoor {
     /// A connection without a socket that is logged in.
     pub(crate) fn session(&self, key: &str) -> Session {
         let peer = SocketAddr::from(([10, 0, 0, 1], 4711));
-        let mut session = Session::new(Arc::clone(self.broker()), peer, self.broker().connections.admit().unwrap());
+        let client = Client { peer, listener: Arc::clone(&self.broker().settings.listeners[0]) };
+        let mut session = Session::new(Arc::clone(self.broker()), client, self.broker().connections.admit().unwrap());
         session.handshake("PLAIN", 1).unwrap();
         session.authenticate(format!("\0{key}\0secret").as_bytes()).unwrap();
         session

@@ -25,6 +25,8 @@ pub(super) fn router(broker: Arc<Broker>) -> Router {
     Router::new()
         .route("/health", get(health::live))
         .route("/ready", get(health::ready))
+        .route("/livez", get(health::live))
+        .route("/readyz", get(health::ready))
         .route("/metrics", get(metrics::page))
         .fallback(|| async { RestError::not_found("HTTP 404 Not Found") })
         .with_state(broker)

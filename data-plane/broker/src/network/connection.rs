@@ -5,9 +5,10 @@
 //! its rate is not read until that is paid; one whose client hung up does not count against its tenant, however long
 //! it waits. Never holds a lock while it waits for the socket.
 
-use std::net::SocketAddr;
 use std::pin::{Pin, pin};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::task::Poll;
 use std::time::Duration;
 
 use millstream_protocol::frame::{MAX_FRAME_BYTES, MAX_UNAUTHENTICATED_FRAME_BYTES};
@@ -22,7 +23,7 @@ use crate::broker::Broker;
 use crate::connections::Admission;
 use crate::quotas::in_flight::{Room, SMALL_REQUEST_BYTES};
 use crate::quotas::tenant::ConnectionPlace;
-use crate::session::Session;
+use crate::session::{Client, Session};
 
 /// How often a connection looks whether it is idle.
 const IDLE_CHECK: Duration = Duration::from_secs(10);
@@ -32,6 +33,10 @@ const MAX_IDLE_CHECKS: u32 = 60;
 const MAX_UNAUTHENTICATED_CHECKS: u32 = 3;
 /// A failed login is answered this much later, as Kafka's `connection.failed.authentication.delay.ms`.
 const FAILED_AUTHENTICATION_DELAY: Duration = Duration::from_millis(100);
+
+/// How long the request that is being answered when the broker stops may take. A fetch that waits for records would take
+/// longer, but has nothing to lose.
+const DRAIN_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// Why a connection ended.
 #[derive(Debug, thiserror::Error)]
@@ -54,22 +59,29 @@ enum CloseReason {
 pub(crate) async fn serve<S>(
     broker: Arc<Broker>,
     socket: S,
-    peer: SocketAddr,
+    client: Client,
     admission: Admission,
     shutdown: CancellationToken,
 ) where
     S: Socket,
 {
     let revoked = admission.closed().clone();
-    let mut session = Session::new(Arc::clone(&broker), peer, admission);
+    let peer = client.peer;
+    let mut session = Session::new(Arc::clone(&broker), client, admission);
+    let stopping = AtomicBool::new(false);
+    let mut running = pin!(run(&broker, socket, &mut session, &stopping));
     let ended = tokio::select! {
         biased;
-        () = shutdown.cancelled() => return,
+        () = shutdown.cancelled() => {
+            // What is being answered is answered: a producer that hears nothing would have to send it again.
+            stopping.store(true, Ordering::Relaxed);
+            tokio::time::timeout(DRAIN_TIMEOUT, running).await.unwrap_or(Ok(()))
+        }
         () = revoked.cancelled() => {
             debug!(peer = %peer, "closed a connection: its key or its cluster is gone");
             return;
         }
-        ended = run(&broker, socket, &mut session) => ended,
+        ended = &mut running => ended,
     };
     match ended {
         Ok(()) => {}
@@ -81,7 +93,14 @@ pub(crate) async fn serve<S>(
     }
 }
 
-async fn run(broker: &Arc<Broker>, mut socket: impl Socket, session: &mut Session) -> Result<(), CloseReason> {
+/// Answers requests until the client is gone, or until there is none while `stopping` is set. Whoever sets it polls this
+/// again, so that nobody else needs to wake it.
+async fn run(
+    broker: &Arc<Broker>,
+    mut socket: impl Socket,
+    session: &mut Session,
+    stopping: &AtomicBool,
+) -> Result<(), CloseReason> {
     let mut frames = FrameBuffer::new();
     let mut output = Output::new();
     let mut idle = IdleWatch::new();
@@ -97,6 +116,8 @@ async fn run(broker: &Arc<Broker>, mut socket: impl Socket, session: &mut Sessio
                 room = unless_left(pin!(enter(session, frames.announced())), &socket, place.as_deref()).await?;
             }
             let filled = tokio::select! {
+                biased;
+                () = is_set(stopping) => return Ok(()),
                 filled = frames.fill(&mut socket) => filled?,
                 () = idle.check() => {
                     idle.count_check(session.is_authenticated())?;
@@ -155,9 +176,19 @@ async fn run(broker: &Arc<Broker>, mut socket: impl Socket, session: &mut Sessio
             return Err(CloseReason::AuthenticationFailed);
         }
         if !owed.is_zero() {
-            unless_left(pin!(wait(session, owed)), &socket, place.as_deref()).await?;
+            let paid = pin!(wait(session, owed));
+            tokio::select! {
+                biased;
+                () = is_set(stopping) => return Ok(()),
+                waited = unless_left(paid, &socket, place.as_deref()) => waited?,
+            }
         }
     }
+}
+
+/// Ready while it is set. Wakes nobody.
+async fn is_set(flag: &AtomicBool) {
+    std::future::poll_fn(|_| if flag.load(Ordering::Relaxed) { Poll::Ready(()) } else { Poll::Pending }).await;
 }
 
 /// Does what takes a while without reading the socket. If the client hangs up meanwhile, its connection stops counting

@@ -14,8 +14,9 @@ use tokio_util::task::TaskTracker;
 use tracing::{debug, warn};
 
 use super::connection;
-use crate::broker::Broker;
+use crate::broker::{AdvertisedListener, Broker};
 use crate::connections::Admission;
+use crate::session::Client;
 
 /// Pause after an accept failed, so that running out of file descriptors does not become a busy loop.
 const ACCEPT_RETRY: Duration = Duration::from_millis(100);
@@ -26,6 +27,7 @@ const TLS_HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
 pub(crate) async fn run(
     broker: Arc<Broker>,
     listener: TcpListener,
+    advertised: Arc<AdvertisedListener>,
     tls: Option<Arc<rustls::ServerConfig>>,
     shutdown: CancellationToken,
 ) {
@@ -49,10 +51,11 @@ pub(crate) async fn run(
             continue;
         };
         let broker = Arc::clone(&broker);
+        let advertised = Arc::clone(&advertised);
         let shutdown = shutdown.clone();
         let tls = tls.clone();
         tasks.spawn(async move {
-            let served = serve(broker, socket, tls, admission, shutdown).await;
+            let served = serve(broker, socket, advertised, tls, admission, shutdown).await;
             if let Err(error) = served {
                 debug!(peer = %peer, %error, "connection ended");
             }
@@ -65,18 +68,19 @@ pub(crate) async fn run(
 async fn serve(
     broker: Arc<Broker>,
     socket: TcpStream,
+    advertised: Arc<AdvertisedListener>,
     tls: Option<TlsAcceptor>,
     admission: Admission,
     shutdown: CancellationToken,
 ) -> io::Result<()> {
     socket.set_nodelay(true)?;
-    let peer = socket.peer_addr()?;
+    let client = Client { peer: socket.peer_addr()?, listener: advertised };
     let Some(tls) = tls else {
-        connection::serve(broker, socket, peer, admission, shutdown).await;
+        connection::serve(broker, socket, client, admission, shutdown).await;
         return Ok(());
     };
     let handshake = tokio::time::timeout(TLS_HANDSHAKE_TIMEOUT, tls.accept(socket));
     let socket = handshake.await.map_err(|_| io::Error::from(io::ErrorKind::TimedOut))??;
-    connection::serve(broker, socket, peer, admission, shutdown).await;
+    connection::serve(broker, socket, client, admission, shutdown).await;
     Ok(())
 }

@@ -23,7 +23,7 @@ use serde_json::{Value, json};
 use tempfile::TempDir;
 use uuid::Uuid;
 
-use crate::config::{BrokerConfig, FleetEndpoint};
+use crate::config::{BrokerConfig, FleetEndpoint, KafkaListener};
 use crate::fleet::test_control_plane::{self, Accepted, ForwardStreams};
 use crate::groups::classic::event::{Join, Protocol, Sync};
 use crate::groups::offsets::CommittedOffset;
@@ -97,10 +97,13 @@ async fn start_broker(dir: &TempDir, fleet: Option<FleetEndpoint>) -> (RunningBr
         physical_cluster_id: "pkc-a".parse().unwrap(),
         broker_id: 0,
         data_dir: dir.path().join("data"),
-        kafka_listener: TcpListener::bind("127.0.0.1:0").unwrap(),
-        advertised_host: "localhost".to_owned(),
-        advertised_port: 9092,
-        tls: None,
+        listeners: vec![KafkaListener {
+            name: "EXTERNAL".to_owned(),
+            socket: TcpListener::bind("127.0.0.1:0").unwrap(),
+            advertised_host: "localhost".to_owned(),
+            advertised_port: 9092,
+            tls: None,
+        }],
         http_listener,
         fleet,
         object_store: None,
@@ -589,7 +592,7 @@ async fn a_broker_restarts_and_authenticates_without_a_control_plane() {
     let fixture = start().await;
     assert_eq!(fixture.post("/topics", json!({ "topic_name": "t" })).await.0, 201);
     fixture.broker.shutdown().await;
-    let nobody = FleetEndpoint { url: "http://127.0.0.1:1".to_owned(), token: "x".to_owned() };
+    let nobody = FleetEndpoint::plain("http://127.0.0.1:1", "x");
     let (broker, base) = start_broker(&fixture.dir, Some(nobody)).await;
     let fixture = Fixture { broker, base, ..fixture };
     let (status, topics) = fixture.get("/topics").await;

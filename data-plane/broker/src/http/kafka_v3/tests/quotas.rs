@@ -16,6 +16,7 @@ use crate::front_door::client::{KafkaClient, METADATA, produce_to_t};
 use crate::metering;
 use crate::network::connection;
 use crate::quotas::tenant::TenantQuota;
+use crate::session::Client;
 
 const PRODUCE: i16 = 0;
 const CREATE_TOPICS: i16 = 19;
@@ -32,7 +33,8 @@ fn connect(fixture: &Fixture) -> KafkaClient<DuplexStream> {
     let (ours, theirs) = tokio::io::duplex(1024 * 1024);
     let peer = SocketAddr::from(([127, 0, 0, 1], 1));
     let admission = broker.connections.admit().unwrap();
-    tokio::spawn(connection::serve(broker, theirs, peer, admission, CancellationToken::new()));
+    let client = Client { peer, listener: Arc::clone(&broker.settings.listeners[0]) };
+    tokio::spawn(connection::serve(broker, theirs, client, admission, CancellationToken::new()));
     KafkaClient(ours)
 }
 
