@@ -26,6 +26,9 @@ pub struct AgentHello {
     /// Places this agent serves. An empty list means every region that the control plane knows.
     #[prost(message, repeated, tag = "3")]
     pub regions: ::prost::alloc::vec::Vec<Region>,
+    /// New with each start of the process. Of two processes with one agent_id the one that came later is the agent.
+    #[prost(string, tag = "4")]
+    pub boot_id: ::prost::alloc::string::String,
 }
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct Region {

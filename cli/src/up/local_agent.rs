@@ -137,6 +137,7 @@ impl LocalAgent {
         let stop = CancellationToken::new();
         let agent = Agent {
             agent_token: config.agent_token,
+            boot_id: uuid::Uuid::new_v4().to_string(),
             shared_endpoint: host_and_port(&config.machine.advertised_host, config.shared.kafka_port),
             machine: config.machine,
             shared_parts: Some(config.shared),
@@ -169,6 +170,8 @@ impl LocalAgent {
 
 struct Agent {
     agent_token: String,
+    /// New with each start of the process.
+    boot_id: String,
     machine: Machine,
     /// Where clients of the shared physical cluster connect.
     shared_endpoint: String,
@@ -217,6 +220,7 @@ impl Agent {
             agent_id: AGENT_ID.to_string(),
             version: env!("CARGO_PKG_VERSION").to_string(),
             regions: Vec::new(),
+            boot_id: self.boot_id.clone(),
         };
         let first = AgentReport { report: Some(Report::Hello(hello)) };
         reports.send(first).await.map_err(|_| SyncError::Ended)?;

@@ -23,7 +23,7 @@ use crate::app::App;
 use crate::domain::lifecycle::{PhysicalEvent, PhysicalPhase};
 use crate::domain::placement::Room;
 use crate::random;
-use crate::store::agent_sessions;
+use crate::store::agent_sessions::{self, Claim, Session};
 use crate::store::error::StoreError;
 use crate::store::physical_clusters::{self, Observation, Observed, PhysicalCluster};
 
@@ -33,6 +33,8 @@ pub const OUTGOING_INSTRUCTIONS: usize = 64;
 const SEND_TIMEOUT: Duration = Duration::from_secs(10);
 /// Characters of an agent's id at most.
 const MAX_AGENT_ID_CHARS: usize = 128;
+/// Characters of the id of an agent's process at most.
+const MAX_BOOT_ID_CHARS: usize = 128;
 /// Places that one agent serves at most.
 const MAX_REGIONS: usize = 256;
 /// Characters of a message for people at most; longer ones are cut.
@@ -70,8 +72,9 @@ async fn serve(
         wanted.push(shared(PhysicalClusterId::from_random(random), cloud, region));
     }
     let agent_id = &hello.agent_id;
-    let _stream = app.agents.join(agent_id);
-    record_session(app, agent_id).await;
+    let session = new_session(hello)?;
+    claim(app, &session).await?;
+    let _stream = app.agents.join(&session);
     let mut changes = app.agents.changes();
     let mut sent = SentGenerations::new();
     ensure_physical_clusters(app, agent_id, &wanted).await.map_err(store_status)?;
@@ -82,17 +85,20 @@ async fn serve(
     loop {
         tokio::select! {
             _ = app.shutdown.cancelled() => return Err(Status::unavailable("this replica is shutting down")),
-            _ = changes.changed() => send_desired(app, agent_id, &mut sent, outgoing).await?,
+            _ = changes.changed() => {
+                renew(app, &session).await?;
+                send_desired(app, agent_id, &mut sent, outgoing).await?;
+            }
             _ = heartbeat.tick() => {
                 let server_time_ms = app.clock.now().as_millis();
                 send(outgoing, Instruction::Heartbeat(AgentHeartbeat { server_time_ms })).await?;
-                record_session(app, agent_id).await;
+                renew(app, &session).await?;
                 // A wake-up may be lost between replicas.
                 send_desired(app, agent_id, &mut sent, outgoing).await?;
             }
             report = incoming.message() => match report {
                 Ok(Some(AgentReport { report: Some(Report::Observed(observed)) })) => {
-                    observe(app, agent_id, observed).await?;
+                    observe(app, &session, observed).await?;
                 }
                 // A second hello means nothing; an empty message may come from a newer agent.
                 Ok(Some(_)) => {}
@@ -107,11 +113,74 @@ fn shared(id: PhysicalClusterId, cloud: String, region: String) -> PhysicalClust
     PhysicalCluster { id, cloud, region, generation: 1, dedicated_to: String::new(), ckus: 0, phase }
 }
 
-async fn record_session(app: &App, agent_id: &str) {
-    let Some(pool) = app.database.shared_pool() else { return };
-    if let Err(error) = agent_sessions::record(pool, agent_id).await {
-        warn!(error = &error as &dyn std::error::Error, agent_id, "cannot tell other replicas of agent {agent_id}");
+fn new_session(hello: &AgentHello) -> Result<Session, Status> {
+    let random = random::bytes().map_err(|error| Status::internal(error.to_string()))?;
+    let stream_id = uuid::Builder::from_random_bytes(random).into_uuid().to_string();
+    Ok(Session { agent_id: hello.agent_id.clone(), boot_id: hello.boot_id.clone(), stream_id })
+}
+
+/// Makes this stream the one of the agent. Whoever had it before notices at once.
+async fn claim(app: &App, session: &Session) -> Result<(), Status> {
+    let agent_id = &session.agent_id;
+    match try_claim(app, session).await.map_err(store_status)? {
+        Claim::Held { displaced } => {
+            if let Some(boot_id) = displaced {
+                warn!(agent_id, boot_id, "agent {agent_id} runs twice: the process that came first is closed");
+            }
+            app.agents.look_again();
+            Ok(())
+        }
+        Claim::Fenced { by } => {
+            warn!(
+                agent_id,
+                boot_id = session.boot_id,
+                "agent {agent_id} runs twice: refused the process that came first"
+            );
+            Err(Status::failed_precondition(format!(
+                "agent {agent_id} is another process (boot id {by}), which came later: stop one of the two, or give \
+                 one of them another agent id"
+            )))
+        }
     }
+}
+
+async fn try_claim(app: &App, session: &Session) -> Result<Claim, StoreError> {
+    let mut transaction = app.database.write().await?;
+    let is_open_here = |stream_id: &str| app.agents.has(&session.agent_id, stream_id);
+    let claim = agent_sessions::claim(&mut transaction, session, is_open_here).await?;
+    if matches!(claim, Claim::Held { .. }) {
+        physical_clusters::notify_agents(&mut transaction).await?;
+        transaction.commit().await?;
+    }
+    Ok(claim)
+}
+
+/// Gives a sign that the agent is there, and ends the stream if another one has taken its place.
+async fn renew(app: &App, session: &Session) -> Result<(), Status> {
+    match try_renew(app, session).await {
+        Ok(true) => Ok(()),
+        Ok(false) => Err(displaced(session)),
+        Err(error) => {
+            let agent_id = &session.agent_id;
+            warn!(error = &error as &dyn std::error::Error, agent_id, "cannot give a sign of agent {agent_id}");
+            Ok(())
+        }
+    }
+}
+
+async fn try_renew(app: &App, session: &Session) -> Result<bool, StoreError> {
+    // Without other replicas nobody needs signs: the stream itself is one.
+    if app.database.shared_pool().is_none() {
+        return agent_sessions::holds(&mut app.database.read().await?, session).await;
+    }
+    let mut transaction = app.database.write().await?;
+    let holds = agent_sessions::renew(&mut transaction, session).await?;
+    transaction.commit().await?;
+    Ok(holds)
+}
+
+fn displaced(session: &Session) -> Status {
+    Status::aborted(format!("another stream took the place of this one as agent {}", session.agent_id))
 }
 
 /// Sends what the agent should run, as far as it does not know it yet.
@@ -149,6 +218,9 @@ fn check_hello(hello: &AgentHello) -> Result<BTreeSet<(String, String)>, Status>
         !hello.agent_id.is_empty() && hello.agent_id.len() <= MAX_AGENT_ID_CHARS && printable(&hello.agent_id);
     if !id_is_good {
         return Err(Status::invalid_argument("agent_id must have 1 to 128 printable characters"));
+    }
+    if hello.boot_id.len() > MAX_BOOT_ID_CHARS || !printable(&hello.boot_id) {
+        return Err(Status::invalid_argument("boot_id must have at most 128 printable characters"));
     }
     if hello.regions.len() > MAX_REGIONS {
         return Err(Status::invalid_argument("an agent serves at most 256 regions"));
@@ -192,7 +264,8 @@ fn desired(app: &App, cluster: &PhysicalCluster) -> DesiredPhysicalCluster {
     }
 }
 
-async fn observe(app: &App, agent_id: &str, observed: ObservedPhysicalCluster) -> Result<(), Status> {
+async fn observe(app: &App, session: &Session, observed: ObservedPhysicalCluster) -> Result<(), Status> {
+    let agent_id = &session.agent_id;
     let id: PhysicalClusterId = observed
         .physical_cluster_id
         .parse()
@@ -205,10 +278,11 @@ async fn observe(app: &App, agent_id: &str, observed: ObservedPhysicalCluster) -
         kafka_bootstrap_endpoint: observed.kafka_bootstrap_endpoint,
         capacity: capacity(observed.capacity.unwrap_or_default()),
     };
-    match store_observation(app, agent_id, &id, &observation).await {
-        Ok(Observed::Stored) => app.driver_wake.notify_one(),
-        Ok(Observed::Removed) => info!(agent_id, physical_cluster = %id, "physical cluster {id} is removed"),
-        Ok(Observed::Ignored) => {
+    match store_observation(app, session, &id, &observation).await {
+        Ok(None) => return Err(displaced(session)),
+        Ok(Some(Observed::Stored)) => app.driver_wake.notify_one(),
+        Ok(Some(Observed::Removed)) => info!(agent_id, physical_cluster = %id, "physical cluster {id} is removed"),
+        Ok(Some(Observed::Ignored)) => {
             warn!(agent_id, physical_cluster = %id, "an agent reported on what is not its own, or too late");
         }
         Err(error) => {
@@ -220,16 +294,21 @@ async fn observe(app: &App, agent_id: &str, observed: ObservedPhysicalCluster) -
     Ok(())
 }
 
+/// None if the stream does not speak for the agent any more.
 async fn store_observation(
     app: &App,
-    agent_id: &str,
+    session: &Session,
     id: &PhysicalClusterId,
     observation: &Observation,
-) -> Result<Observed, StoreError> {
+) -> Result<Option<Observed>, StoreError> {
     let mut transaction = app.database.write().await?;
-    let observed = physical_clusters::observe(&mut transaction, agent_id, id, observation, app.clock.now()).await?;
+    if !agent_sessions::holds(&mut transaction, session).await? {
+        return Ok(None);
+    }
+    let now = app.clock.now();
+    let observed = physical_clusters::observe(&mut transaction, &session.agent_id, id, observation, now).await?;
     transaction.commit().await?;
-    Ok(observed)
+    Ok(Some(observed))
 }
 
 fn check_endpoint(endpoint: &str) -> Result<(), Status> {

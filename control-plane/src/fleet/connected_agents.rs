@@ -7,11 +7,12 @@ use tokio::sync::watch;
 use tracing::warn;
 
 use crate::app::App;
-use crate::store::agent_sessions;
+use crate::store::agent_sessions::{self, Session};
 
 /// The agents of this replica.
 pub struct ConnectedAgents {
-    streams: Mutex<BTreeMap<String, usize>>,
+    /// Ids of the open streams of each agent. One that was displaced is open until it has noticed.
+    streams: Mutex<BTreeMap<String, BTreeSet<String>>>,
     changes: watch::Sender<u64>,
 }
 
@@ -24,14 +25,21 @@ impl Default for ConnectedAgents {
 /// One stream of an agent. Dropped, the agent counts as gone unless it has another.
 pub struct AgentStream {
     agents: Arc<ConnectedAgents>,
-    agent_id: String,
+    session: Session,
 }
 
 impl ConnectedAgents {
     /// Counts a stream until the answer is dropped.
-    pub fn join(self: &Arc<Self>, agent_id: &str) -> AgentStream {
-        *self.streams.lock().unwrap_or_else(PoisonError::into_inner).entry(agent_id.to_owned()).or_default() += 1;
-        AgentStream { agents: Arc::clone(self), agent_id: agent_id.to_owned() }
+    pub fn join(self: &Arc<Self>, session: &Session) -> AgentStream {
+        let mut streams = self.streams.lock().unwrap_or_else(PoisonError::into_inner);
+        streams.entry(session.agent_id.clone()).or_default().insert(session.stream_id.clone());
+        AgentStream { agents: Arc::clone(self), session: session.clone() }
+    }
+
+    /// Whether this stream of the agent is open here.
+    pub fn has(&self, agent_id: &str, stream_id: &str) -> bool {
+        let streams = self.streams.lock().unwrap_or_else(PoisonError::into_inner);
+        streams.get(agent_id).is_some_and(|open| open.contains(stream_id))
     }
 
     /// Has every stream of this replica look for what its agent has to do.
@@ -52,10 +60,10 @@ impl ConnectedAgents {
 impl Drop for AgentStream {
     fn drop(&mut self) {
         let mut streams = self.agents.streams.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(count) = streams.get_mut(&self.agent_id) {
-            *count -= 1;
-            if *count == 0 {
-                streams.remove(&self.agent_id);
+        if let Some(open) = streams.get_mut(&self.session.agent_id) {
+            open.remove(&self.session.stream_id);
+            if open.is_empty() {
+                streams.remove(&self.session.agent_id);
             }
         }
     }
@@ -82,8 +90,12 @@ mod tests {
     #[test]
     fn an_agent_is_gone_with_its_last_stream() {
         let agents = Arc::new(ConnectedAgents::default());
-        let (first, second) = (agents.join("a"), agents.join("a"));
+        let session =
+            |stream_id: &str| Session { agent_id: "a".into(), boot_id: String::new(), stream_id: stream_id.into() };
+        let (first, second) = (agents.join(&session("1")), agents.join(&session("2")));
+        assert!(agents.has("a", "1") && agents.has("a", "2") && !agents.has("b", "1"));
         drop(first);
+        assert!(!agents.has("a", "1"));
         assert!(agents.here().contains("a"));
         drop(second);
         assert!(agents.here().is_empty());

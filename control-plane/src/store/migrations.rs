@@ -47,6 +47,7 @@ const MIGRATIONS: &[Migration] = &[
             include_str!("../../migrations/0014_propagation.postgres.sql")
         ),
     },
+    both(include_str!("../../migrations/0015_agent_boots.sql")),
 ];
 
 /// Number of the advisory lock that keeps replicas from migrating at the same time.

@@ -5,6 +5,7 @@
 #[macro_use]
 mod fixture;
 
+mod agent_fencing;
 mod api_keys;
 mod audit;
 mod authentication;
