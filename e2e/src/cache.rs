@@ -1,4 +1,5 @@
-//! Where downloads live: outside of the repository, shared by all clones of one user. Never holds anything that a test wrote.
+//! Where downloads live: outside of the repository, shared by all clones of one user. Never holds anything that a test wrote, except
+//! for the files of a running Kubernetes, which a later command must find.
 use std::path::PathBuf;
 
 /// `$XDG_CACHE_HOME/millstream`, or `~/.cache/millstream`.

@@ -7,6 +7,7 @@ pub mod cache;
 pub mod context;
 pub mod image;
 pub mod kafka;
+pub mod kube;
 pub mod millstream;
 pub mod need;
 pub mod outcome;

@@ -32,6 +32,24 @@ pub const POSTGRES: Need = Need {
     ],
     how: "apt-get install postgresql",
 };
+/// What a Kubernetes on this machine cannot do without, see `kube`.
+pub const KUBERNETES: &[Need] = &[GO, NODE_PROGRAMS, ROOT];
+const NODE_PROGRAMS: Need = Need {
+    what: "containerd, runc and the CNI plugins with what they use",
+    probe: &[
+        "sh",
+        "-c",
+        "PATH=$PATH:/usr/sbin:/sbin; test -x /usr/lib/cni/bridge && test -x /usr/lib/cni/host-local && \
+         command -v containerd ctr runc nft iptables conntrack ip nsenter unshare setsid > /dev/null",
+    ],
+    how: "apt-get install --no-install-recommends containerd runc containernetworking-plugins nftables iptables conntrack \
+          iproute2 util-linux",
+};
+const ROOT: Need = Need {
+    what: "root, for namespaces and mounts",
+    probe: &["sh", "-c", "test $(id -u) = 0 && unshare --mount --net true"],
+    how: "run the same command as root",
+};
 pub const CURL: Need = Need { what: "curl", probe: &["curl", "--version"], how: "apt-get install curl" };
 
 impl Need {

@@ -1,7 +1,8 @@
-//! cargo xtask: test, codegen, bench, tidy, image. Everything that a developer or CI runs in this repository.
+//! cargo xtask: test, codegen, bench, tidy, image, kube. Everything that a developer or CI runs in this repository.
 mod bench;
 mod codegen;
 mod image;
+mod kube;
 mod test;
 mod tidy;
 mod workspace;
@@ -19,7 +20,9 @@ const USAGE: &str = "usage: cargo xtask COMMAND
   bench [SCENARIO]... [--quick]
                    measures Millstream beside Apache Kafka; reports go to bench/reports
   image [--output FILE]
-                   writes the container image of Millstream";
+                   writes the container image of Millstream
+  kube up|down|status|load-image
+                   a Kubernetes on this machine; see docs/kubernetes-for-development.md";
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
@@ -40,6 +43,7 @@ fn run(arguments: &[String]) -> Result<bool> {
         Some((command, [])) if command == "tidy" => tidy::run(),
         Some((command, rest)) if command == "bench" => bench::run(rest),
         Some((command, rest)) if command == "image" => image::run(rest),
+        Some((command, rest)) if command == "kube" => kube::run(rest),
         _ => anyhow::bail!("{USAGE}"),
     }
 }
