@@ -1,15 +1,31 @@
 //! Sends everything that brokers of one physical cluster must know, as of one revision.
 
-use millstream_api::fleet::{
-    ConfigItem, SNAPSHOT_CHUNK_ITEMS, SnapshotBegin, SnapshotEnd, SnapshotItems, config_item, config_update::Update,
-};
+use millstream_api::fleet::config_item::Item;
+use millstream_api::fleet::config_update::Update;
+use millstream_api::fleet::{ConfigItem, SNAPSHOT_CHUNK_ITEMS, SnapshotBegin, SnapshotEnd, SnapshotItems};
 use millstream_api::ids::PhysicalClusterId;
 
 use super::subscribe::{Outgoing, StreamEnd};
 use crate::app::App;
+use crate::store::error::StoreError;
 use crate::store::{
     Transaction, api_keys, client_quotas, config_log, installation, logical_clusters, principals, role_bindings,
 };
+
+/// What a snapshot has one after the other.
+#[derive(Debug, Clone, Copy)]
+enum Part {
+    LogicalClusters,
+    RoleBindings,
+    ClientQuotas,
+    Principals,
+    ApiKeys,
+}
+
+/// Clusters first, so that nothing comes before its cluster. Roles and quotas before keys, so that no client gets in
+/// before its rights and limits.
+const PARTS: [Part; 5] =
+    [Part::LogicalClusters, Part::RoleBindings, Part::ClientQuotas, Part::Principals, Part::ApiKeys];
 
 /// Sends a snapshot and returns its epoch and revision. All of it is read in one transaction, a chunk at a time.
 pub async fn send(
@@ -24,98 +40,70 @@ pub async fn send(
     let epoch = installation::epoch(&mut transaction).await?;
     let begin = SnapshotBegin { epoch, revision: state.head, pepper };
     outgoing.send(Update::SnapshotBegin(begin)).await?;
-    // Clusters first, so that nothing comes before its cluster; then roles, so that no key comes before its rights.
-    let mut items = send_clusters(&mut transaction, physical_cluster, outgoing).await?;
-    items += send_role_bindings(&mut transaction, physical_cluster, outgoing).await?;
-    // Quotas before keys, so that no client gets in without them.
-    items += send_client_quotas(&mut transaction, physical_cluster, outgoing).await?;
-    items += send_principals(&mut transaction, physical_cluster, outgoing).await?;
-    items += send_api_keys(&mut transaction, physical_cluster, outgoing).await?;
+    let mut items = 0;
+    for part in PARTS {
+        items += send_part(&mut transaction, part, physical_cluster, outgoing).await?;
+    }
     outgoing.send(Update::SnapshotEnd(SnapshotEnd { items })).await?;
     Ok((epoch, state.head))
 }
 
-async fn send_clusters(
+/// Sends one part, chunk by chunk, and returns how many items it has.
+async fn send_part(
     transaction: &mut Transaction,
+    part: Part,
     physical_cluster: &PhysicalClusterId,
     outgoing: &Outgoing,
 ) -> Result<u64, StreamEnd> {
     let (mut after, mut sent) = (String::new(), 0);
     loop {
-        let chunk = logical_clusters::snapshot_chunk(transaction, physical_cluster, &after, chunk_limit()).await?;
+        let chunk = part.chunk(transaction, physical_cluster, &after).await?;
         let Some(last) = chunk.last() else { return Ok(sent) };
-        after = last.id.clone();
+        after = key(last).to_owned();
         sent += chunk.len() as u64;
-        let items = chunk.into_iter().map(config_item::Item::LogicalCluster);
-        outgoing.send(items_update(items)).await?;
+        let items = chunk.into_iter().map(|item| ConfigItem { item: Some(item) }).collect();
+        outgoing.send(Update::SnapshotItems(SnapshotItems { items })).await?;
     }
 }
 
-async fn send_role_bindings(
-    transaction: &mut Transaction,
-    physical_cluster: &PhysicalClusterId,
-    outgoing: &Outgoing,
-) -> Result<u64, StreamEnd> {
-    let (mut after, mut sent) = (String::new(), 0);
-    loop {
-        let chunk = role_bindings::snapshot_chunk(transaction, physical_cluster, &after, chunk_limit()).await?;
-        let Some(last) = chunk.last() else { return Ok(sent) };
-        after = last.id.clone();
-        sent += chunk.len() as u64;
-        outgoing.send(items_update(chunk.into_iter().map(config_item::Item::RoleBinding))).await?;
+impl Part {
+    /// The items behind one, in order.
+    async fn chunk(
+        self,
+        transaction: &mut Transaction,
+        host: &PhysicalClusterId,
+        after: &str,
+    ) -> Result<Vec<Item>, StoreError> {
+        let limit = i64::try_from(SNAPSHOT_CHUNK_ITEMS).expect("a thousand");
+        Ok(match self {
+            Self::LogicalClusters => {
+                items(logical_clusters::snapshot_chunk(transaction, host, after, limit).await?, Item::LogicalCluster)
+            }
+            Self::RoleBindings => {
+                items(role_bindings::snapshot_chunk(transaction, host, after, limit).await?, Item::RoleBinding)
+            }
+            Self::ClientQuotas => {
+                items(client_quotas::snapshot_chunk(transaction, host, after, limit).await?, Item::ClientQuota)
+            }
+            Self::Principals => {
+                items(principals::snapshot_chunk(transaction, host, after, limit).await?, Item::Principal)
+            }
+            Self::ApiKeys => items(api_keys::snapshot_chunk(transaction, host, after, limit).await?, Item::ApiKey),
+        })
     }
 }
 
-async fn send_principals(
-    transaction: &mut Transaction,
-    physical_cluster: &PhysicalClusterId,
-    outgoing: &Outgoing,
-) -> Result<u64, StreamEnd> {
-    let (mut after, mut sent) = (String::new(), 0);
-    loop {
-        let chunk = principals::snapshot_chunk(transaction, physical_cluster, &after, chunk_limit()).await?;
-        let Some(last) = chunk.last() else { return Ok(sent) };
-        after = last.principal.clone();
-        sent += chunk.len() as u64;
-        outgoing.send(items_update(chunk.into_iter().map(config_item::Item::Principal))).await?;
+fn items<T>(rows: Vec<T>, item: impl Fn(T) -> Item) -> Vec<Item> {
+    rows.into_iter().map(item).collect()
+}
+
+/// What the items of a part are ordered by.
+fn key(item: &Item) -> &str {
+    match item {
+        Item::LogicalCluster(cluster) => &cluster.id,
+        Item::RoleBinding(binding) => &binding.id,
+        Item::ClientQuota(quota) => &quota.id,
+        Item::Principal(principal) => &principal.principal,
+        Item::ApiKey(key) => &key.id,
     }
-}
-
-async fn send_api_keys(
-    transaction: &mut Transaction,
-    physical_cluster: &PhysicalClusterId,
-    outgoing: &Outgoing,
-) -> Result<u64, StreamEnd> {
-    let (mut after, mut sent) = (String::new(), 0);
-    loop {
-        let chunk = api_keys::snapshot_chunk(transaction, physical_cluster, &after, chunk_limit()).await?;
-        let Some(last) = chunk.last() else { return Ok(sent) };
-        after = last.id.clone();
-        sent += chunk.len() as u64;
-        outgoing.send(items_update(chunk.into_iter().map(config_item::Item::ApiKey))).await?;
-    }
-}
-
-async fn send_client_quotas(
-    transaction: &mut Transaction,
-    physical_cluster: &PhysicalClusterId,
-    outgoing: &Outgoing,
-) -> Result<u64, StreamEnd> {
-    let (mut after, mut sent) = (String::new(), 0);
-    loop {
-        let chunk = client_quotas::snapshot_chunk(transaction, physical_cluster, &after, chunk_limit()).await?;
-        let Some(last) = chunk.last() else { return Ok(sent) };
-        after = last.id.clone();
-        sent += chunk.len() as u64;
-        outgoing.send(items_update(chunk.into_iter().map(config_item::Item::ClientQuota))).await?;
-    }
-}
-
-fn items_update(items: impl Iterator<Item = config_item::Item>) -> Update {
-    let items = items.map(|item| ConfigItem { item: Some(item) }).collect();
-    Update::SnapshotItems(SnapshotItems { items })
-}
-
-fn chunk_limit() -> i64 {
-    i64::try_from(SNAPSHOT_CHUNK_ITEMS).expect("a thousand")
 }
