@@ -88,6 +88,21 @@ pub enum ClusterError {
         /// The size that it gets.
         to: u32,
     },
+    /// A size whose limits are below what is in use.
+    #[error(
+        "spec.config.cku cannot be lowered from {from} to {to}: the cluster has {partitions} partitions and {to} CKUs \
+         allow {limit}: delete topics first"
+    )]
+    PartitionsDoNotFit {
+        /// What it has.
+        from: u32,
+        /// What was asked for.
+        to: u32,
+        /// Partitions in use.
+        partitions: u64,
+        /// Partitions that the wanted size allows.
+        limit: u64,
+    },
     /// A change of a field that is fixed at creation.
     #[error("{field} cannot be changed after creation: leave it out, or create another cluster")]
     Immutable {
@@ -101,7 +116,10 @@ impl ClusterError {
     pub fn field(&self) -> &'static str {
         match self {
             Self::KindNotOffered { .. } | Self::KindChange { .. } => "spec.config.kind",
-            Self::CkuMissing | Self::ShrinksTooFast { .. } | Self::ResizeUnderWay { .. } => "spec.config.cku",
+            Self::CkuMissing
+            | Self::ShrinksTooFast { .. }
+            | Self::ResizeUnderWay { .. }
+            | Self::PartitionsDoNotFit { .. } => "spec.config.cku",
             Self::OneZoneOnly { .. } => "spec.availability",
             Self::NoDeletionProtection { .. } => "spec.deletion_protection",
             Self::WrongUnit { field, .. } | Self::UnitsOutOfRange { field, .. } | Self::Immutable { field } => field,
@@ -204,6 +222,21 @@ fn check_resize(present: u32, observed: u32, wanted: u32) -> Result<(), ClusterE
     }
     if wanted.saturating_add(MAX_CKUS_REMOVED_AT_ONCE) < present {
         return Err(ClusterError::ShrinksTooFast { from: present });
+    }
+    Ok(())
+}
+
+/// Whether a change takes CKUs away.
+pub fn shrinks(before: Shape, after: Shape) -> bool {
+    (before.kind, after.kind) == (ClusterKind::Dedicated, ClusterKind::Dedicated) && after.units < before.units
+}
+
+/// Checks that what is in use is within the limits of a smaller size.
+pub fn check_shrink(before: Shape, after: Shape, partitions: u64) -> Result<(), ClusterError> {
+    let plan = plan::of(after.kind).ok_or(ClusterError::KindNotOffered { kind: after.kind })?;
+    let limit = plan.limits(after.units).partitions;
+    if partitions > limit {
+        return Err(ClusterError::PartitionsDoNotFit { from: before.units, to: after.units, partitions, limit });
     }
     Ok(())
 }
@@ -341,6 +374,19 @@ mod tests {
         let too_small = resize(2, 2, 1, Availability::MultiZone).expect_err("it spans zones");
         assert_eq!(too_small.field(), "spec.config.cku");
         assert!(too_small.to_string().contains("2 to 152"), "{too_small}");
+    }
+
+    #[test]
+    fn a_dedicated_cluster_shrinks_only_to_where_its_partitions_fit() {
+        let sized = |units| Shape { kind: Dedicated, units, deletion_protection: false };
+        assert!(shrinks(sized(2), sized(1)) && !shrinks(sized(1), sized(2)) && !shrinks(sized(2), sized(2)));
+        let basic = |units| Shape { kind: Basic, ..sized(units) };
+        assert!(!shrinks(basic(2), basic(1)), "a cap is not a size");
+        assert_eq!(check_shrink(sized(2), sized(1), 4_500), Ok(()));
+        let refused = check_shrink(sized(2), sized(1), 4_501).expect_err("one too many");
+        assert_eq!(refused.field(), "spec.config.cku");
+        let text = refused.to_string();
+        assert!(["from 2 to 1", "4501", "4500"].iter().all(|figure| text.contains(figure)), "{text}");
     }
 
     #[test]

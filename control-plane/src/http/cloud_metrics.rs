@@ -60,7 +60,8 @@ async fn find_clusters(app: &App, caller: &Caller, mut ids: Vec<String>) -> Resu
     Ok(clusters)
 }
 
-async fn ask(app: &App, caller: &Caller, cluster: &LogicalCluster) -> Result<String, ApiError> {
+/// Asks the brokers of a cluster for its metrics. Whoever calls this has checked that the caller may know them.
+pub(super) async fn ask(app: &App, caller: &Caller, cluster: &LogicalCluster) -> Result<String, ApiError> {
     let request = ForwardedRequest {
         logical_cluster_id: cluster.id.to_string(),
         principal: caller.grants.principal.to_string(),

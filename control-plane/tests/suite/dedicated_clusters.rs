@@ -1,10 +1,22 @@
 //! Dedicated clusters: a physical cluster of their own, from the request to the agent and back.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
 use millstream_api::fleet::observed_physical_cluster::Phase;
+use millstream_api::fleet::{ForwardedRequest, HttpAnswer};
 use serde_json::json;
 
 use crate::fixture::rest::sized_body;
 use crate::fixture::{Engine, FakeAgent, FakeBroker, Installation};
+
+/// What a broker answers that counts so many partitions.
+fn partition_count(request: ForwardedRequest, partitions: u64) -> HttpAnswer {
+    assert_eq!(request.path_and_query, "/v2/metrics/cloud/export");
+    let (name, id) = ("confluent_kafka_server_partition_count", request.logical_cluster_id);
+    let page = format!("# HELP {name} Partitions.\n# TYPE {name} gauge\n{name}{{kafka_id=\"{id}\"}} {partitions}\n");
+    HttpAnswer { id: request.id, status: 200, body: page.into_bytes().into(), ..HttpAnswer::default() }
+}
 
 on_both_engines! {
     async fn a_connected_agent_delivers_a_physical_cluster_for_it_alone(engine: Engine) {
@@ -52,7 +64,7 @@ on_both_engines! {
         };
         assert_eq!(resize(2).await.expect_error(409), "/spec/config/cku");
         let own = agent.deliver_dedicated("own.test:9095").await;
-        let broker = FakeBroker::connect(installation.control_plane().fleet_address(), &own, 1).await;
+        let mut broker = FakeBroker::connect(installation.control_plane().fleet_address(), &own, 1).await;
         rest.wait_provisioned(&environment, &cluster).await;
 
         let grown = resize(4).await.expect(200).json();
@@ -67,8 +79,39 @@ on_both_engines! {
         let too_fast = resize(2).await;
         assert_eq!(too_fast.expect_error(422), "/spec/config/cku");
         assert!(too_fast.text.contains("from 4 to 3"), "{}", too_fast.text);
+        broker.take_requests(|request| Some(partition_count(request, 1))).await;
         resize(3).await.expect(200);
         assert_eq!(agent.next_desired().await.ckus, 3);
+    }
+
+    async fn it_shrinks_only_to_where_the_partitions_that_its_brokers_count_fit(engine: Engine) {
+        let installation = Installation::start(engine).await;
+        let (mut agent, _shared) = installation.fleet().await;
+        let rest = &installation.rest;
+        let environment = rest.create_environment("staging").await;
+        let cluster = rest.create_dedicated(&environment, 2).await;
+        let own = agent.deliver_dedicated("own.test:9095").await;
+        let mut broker = FakeBroker::connect(installation.control_plane().fleet_address(), &own, 1).await;
+        rest.wait_for_cluster(&environment, &cluster, |read| read["status"]["cku"] == 2).await;
+        rest.wait_provisioned(&environment, &cluster).await;
+        let shrink = || rest.reshape_cluster(&environment, &cluster, json!({"config":{"kind":"Dedicated","cku":1}}));
+
+        let unknown = shrink().await;
+        unknown.expect_error(503);
+        assert!(unknown.headers.contains_key("retry-after") && unknown.text.contains("broker"), "{}", unknown.text);
+        let partitions = Arc::new(AtomicU64::new(4_501));
+        let counted = Arc::clone(&partitions);
+        broker.take_requests(move |request| Some(partition_count(request, counted.load(Ordering::SeqCst)))).await;
+        let refused = shrink().await;
+        assert_eq!(refused.expect_error(422), "/spec/config/cku");
+        assert!(refused.text.contains("4501") && refused.text.contains("4500"), "{}", refused.text);
+        let read = rest.get_cluster(&environment, &cluster).await.expect(200).json();
+        assert_eq!(read["spec"]["config"]["cku"], 2);
+        assert_eq!(broker.image().clusters[&cluster].units, 2);
+
+        partitions.store(4_500, Ordering::SeqCst);
+        shrink().await.expect(200);
+        assert_eq!(broker.image().clusters[&cluster].units, 1);
     }
 
     async fn a_deleted_one_leaves_nothing_once_its_agent_has_removed_it(engine: Engine) {

@@ -29,7 +29,6 @@ pub(crate) struct Metering {
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(crate) struct Sample {
     pub(crate) counts: Counts,
-    pub(crate) partitions: u64,
     pub(crate) stored_bytes: u64,
 }
 
@@ -75,7 +74,6 @@ pub(crate) fn measure(broker: &Broker) {
     let mut tenants: HashMap<LogicalClusterId, Sample> = HashMap::new();
     for partition in broker.partitions.all() {
         let tenant = tenants.entry(partition.id.tenant.clone()).or_default();
-        tenant.partitions += 1;
         tenant.stored_bytes += partition.log().size_bytes();
     }
     for (id, counts) in broker.metrics.counts() {
@@ -93,7 +91,7 @@ mod tests {
 
     fn sample(received_bytes: u64, stored_bytes: u64) -> HashMap<LogicalClusterId, Sample> {
         let counts = Counts { received_bytes, ..Counts::default() };
-        HashMap::from([("lkc-a".parse().unwrap(), Sample { counts, partitions: 1, stored_bytes })])
+        HashMap::from([("lkc-a".parse().unwrap(), Sample { counts, stored_bytes })])
     }
 
     #[test]

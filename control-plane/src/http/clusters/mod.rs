@@ -4,6 +4,7 @@ pub mod create;
 pub mod delete;
 pub mod get;
 pub mod list;
+mod partitions;
 pub mod update;
 
 use millstream_api::ids::{EnvironmentId, OrganizationId};

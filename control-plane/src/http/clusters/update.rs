@@ -7,12 +7,12 @@ use std::sync::Arc;
 use axum::Json;
 use axum::extract::State;
 use millstream_api::ids::{EnvironmentId, LogicalClusterId};
-use millstream_api::rest::cmk::{Cluster, ClusterKind, UpdateCluster, UpdateClusterSpec};
+use millstream_api::rest::cmk::{Cluster, ClusterConfig, ClusterKind, UpdateCluster, UpdateClusterSpec};
 
-use super::{check_name, name_is_taken, render, shape_of};
+use super::{check_name, from_text, name_is_taken, partitions, render, shape_of};
 use crate::app::{Announced, App};
 use crate::domain::authorization::{Action, Target};
-use crate::domain::cluster::{check_availability, check_unchanged, reshape};
+use crate::domain::cluster::{Shape, check_availability, check_shrink, check_unchanged, reshape, shrinks};
 use crate::domain::lifecycle::LogicalPhase;
 use crate::domain::placement::Room;
 use crate::fleet::wait;
@@ -22,7 +22,8 @@ use crate::http::entity_tag::Condition;
 use crate::http::error::ApiError;
 use crate::http::parameters::Parameters;
 use crate::http::path::PathId;
-use crate::store::{config_log, logical_clusters, physical_clusters, quotas, shard};
+use crate::store::logical_clusters::{self, LogicalCluster as Row};
+use crate::store::{config_log, physical_clusters, quotas, shard};
 
 /// Changes a Kafka cluster.
 #[utoipa::path(patch, path = "/cmk/v2/clusters/{id}", operation_id = "updateCmkV2Cluster", tag = "Clusters",
@@ -41,6 +42,7 @@ pub async fn handle(
 ) -> Result<Json<Cluster>, ApiError> {
     let spec = body.value.spec;
     let environment = environment_of(&spec, &parameters)?;
+    let partitions = count_partitions_before_shrink(&app, &caller, &id, &spec).await?;
     let mut transaction = app.database.write_for(&caller.scope).await?;
     let row = logical_clusters::get_and_lock(&mut transaction, &caller.scope, &id).await?;
     let mut row = row.filter(|row| row.environment_id == environment).ok_or_else(ApiError::not_found)?;
@@ -55,9 +57,11 @@ pub async fn handle(
         let detail = "the cluster has failed: delete it and create another";
         return Err(ApiError::conflict(detail).at("/spec/config"));
     }
-    let observed_units = u32::try_from(row.observed_units).map_err(|_| ApiError::internal())?;
-    let config = spec.config.as_ref();
-    let after = reshape(before, observed_units, present.availability, config, spec.deletion_protection)?;
+    let after = reshape_row(&row, spec.config.as_ref(), spec.deletion_protection)?;
+    if shrinks(before, after) {
+        let changed_meanwhile = || ApiError::unavailable_because("the cluster was resized meanwhile: try again");
+        check_shrink(before, after, partitions.ok_or_else(changed_meanwhile)?)?;
+    }
     if let Some(display_name) = spec.display_name {
         check_name(&display_name)?;
         row.display_name = display_name;
@@ -93,6 +97,39 @@ pub async fn handle(
     app.agents.look_again();
     wait::announce(&app, &announced).await;
     Ok(Json(render(&app, caller.scope.organization_id(), &row)?))
+}
+
+/// How many partitions the cluster has, if the request takes CKUs away and nothing else speaks against it. Asked for
+/// before the transaction, which must not wait for brokers; they hold the cluster to its new limit from then on.
+async fn count_partitions_before_shrink(
+    app: &App,
+    caller: &Caller,
+    id: &LogicalClusterId,
+    spec: &UpdateClusterSpec,
+) -> Result<Option<u64>, ApiError> {
+    let Some(config) = spec.config.as_ref().filter(|config| config.cku.is_some()) else { return Ok(None) };
+    let mut transaction = app.database.read_for(&caller.scope).await?;
+    let Some(row) = logical_clusters::get(&mut transaction, &caller.scope, id).await? else { return Ok(None) };
+    drop(transaction);
+    let target = Target::Cluster(&row.environment_id, &row.id);
+    if caller.authorize(Action::ChangeCluster, target).is_err() || row.phase == LogicalPhase::Failed {
+        return Ok(None);
+    }
+    let before = shape_of(&row)?;
+    match reshape_row(&row, Some(config), None) {
+        Ok(after) if shrinks(before, after) => partitions::count(app, caller, &row).await.map(Some),
+        Ok(_) | Err(_) => Ok(None),
+    }
+}
+
+/// What a stored cluster would be after a change, or why it cannot be.
+fn reshape_row(
+    row: &Row,
+    config: Option<&ClusterConfig>,
+    deletion_protection: Option<bool>,
+) -> Result<Shape, ApiError> {
+    let observed_units = u32::try_from(row.observed_units).map_err(|_| ApiError::internal())?;
+    Ok(reshape(shape_of(row)?, observed_units, from_text(&row.availability)?, config, deletion_protection)?)
 }
 
 fn environment_of(spec: &UpdateClusterSpec, parameters: &Parameters) -> Result<EnvironmentId, ApiError> {

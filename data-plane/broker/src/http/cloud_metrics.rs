@@ -30,13 +30,22 @@ pub(crate) fn router(broker: Arc<Broker>) -> Router {
 
 async fn export(State(broker): State<Arc<Broker>>, Extension(caller): Extension<Caller>) -> Response {
     let sample = broker.metering.last_minute(&caller.tenant);
+    // What the limit of partitions counts, and not as of the last sample: whether a cluster can shrink hangs on it.
+    let image = broker.metadata.image();
+    let partitions = image.tenant(&caller.tenant).map_or(0, |tenant| tenant.partition_count());
     let quota = broker.quotas.tenant(&caller.tenant);
     let throttled_ms = quota.throttled(Rate::Ingress) + quota.throttled(Rate::Egress) + quota.throttled(Rate::Requests);
-    let page = render(&caller.tenant, sample, quota.open_connections(), throttled_ms.as_millis());
+    let page = render(&caller.tenant, sample, partitions, quota.open_connections(), throttled_ms.as_millis());
     ([(header::CONTENT_TYPE, TEXT_FORMAT)], page).into_response()
 }
 
-fn render(tenant: &LogicalClusterId, sample: Sample, connections: u64, throttled_ms: u128) -> String {
+fn render(
+    tenant: &LogicalClusterId,
+    sample: Sample,
+    partitions: usize,
+    connections: u64,
+    throttled_ms: u128,
+) -> String {
     let counts = sample.counts;
     let mut page = String::new();
     for (name, help, value) in [
@@ -51,7 +60,7 @@ fn render(tenant: &LogicalClusterId, sample: Sample, connections: u64, throttled
             "Logins in the last minute.",
             u128::from(counts.successful_authentications),
         ),
-        ("partition_count", "Partitions.", sample.partitions.into()),
+        ("partition_count", "Partitions.", partitions as u128),
         ("client_limit_milliseconds", "Time that requests waited for a rate since the broker started.", throttled_ms),
     ] {
         let name = format!("confluent_kafka_server_{name}");
