@@ -25,6 +25,7 @@ use crate::up::parse_database_url;
 const COLUMNS: &[Column] = &[
     column("REST API", "/rest_url"),
     column("For the fleet", "/fleet_address"),
+    column("Monitoring", "/monitoring_address"),
     column("Organization", "/organization_id"),
     column("Cloud API key", "/cloud_api_key"),
     column("Secret", "/cloud_api_secret"),
@@ -47,6 +48,8 @@ pub fn run(runtime: &Runtime, args: ControlPlaneArgs, output: Output) -> Result<
     check_fleet_listener(&args, fleet_tls.is_some())?;
     let http_listener = bind(args.http_listen, "the REST API", "--http-listen")?;
     let fleet_listener = bind(args.fleet_listen, "agents and brokers", "--fleet-listen")?;
+    let monitoring_listener = args.monitoring_listen.map(|address| bind(address, "monitoring", "--monitoring-listen"));
+    let monitoring_listener = monitoring_listener.transpose()?;
     raise_file_limit();
     let scheme = if tls.is_some() { "https" } else { "http" };
     let address = |listener: &TcpListener| {
@@ -66,6 +69,7 @@ pub fn run(runtime: &Runtime, args: ControlPlaneArgs, output: Output) -> Result<
         database,
         http_listener,
         fleet_listener,
+        monitoring_listener,
         public_url: rest_url.clone(),
         agent_token,
         secrets: SecretsSource::Directory(args.secret_dir),
@@ -85,6 +89,9 @@ pub fn run(runtime: &Runtime, args: ControlPlaneArgs, output: Output) -> Result<
         let control_plane =
             started.map_err(|error| Failure::failed(format!("cannot start the control plane: {}", chain(&error))))?;
         let mut ready = json!({ "rest_url": rest_url, "fleet_address": fleet_address.to_string() });
+        if let Some(address) = control_plane.monitoring_address() {
+            ready["monitoring_address"] = json!(address.to_string());
+        }
         let made = match (&args.new_organization, &args.first_organization, first_credentials) {
             (Some(name), ..) => make_organization(&control_plane, name, args.admin_email.as_deref(), &mut ready).await,
             (None, Some(name), Some(credentials)) => {

@@ -16,6 +16,7 @@ use crate::http::delivery::LostAnswers;
 use crate::http::operations::Operations;
 use crate::http::rate_limit::RateLimits;
 use crate::login_attempts::LoginAttempts;
+use crate::monitoring::metrics::Metrics;
 use crate::passwords::Passwords;
 use crate::secrets::InstallationSecrets;
 use crate::store::Database;
@@ -57,6 +58,8 @@ pub struct App {
     pub audit_retention_days: u32,
     /// Requests whose answers are lost.
     pub lost_answers: LostAnswers,
+    /// What this replica counts for whoever operates it.
+    pub metrics: Metrics,
     /// Ids of the operations of the public API.
     pub operations: Operations,
     /// Wakes the background task.

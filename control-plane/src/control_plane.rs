@@ -6,7 +6,7 @@ use std::sync::Arc;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
-use tracing::{error, info};
+use tracing::{error, info, warn};
 
 use crate::app::App;
 use crate::domain::timestamp::Clock;
@@ -15,14 +15,16 @@ use crate::fleet::propagation::Propagation;
 use crate::http::delivery::LostAnswers;
 use crate::http::rate_limit::{RateLimits, RequestRates};
 use crate::login_attempts::LoginAttempts;
+use crate::monitoring::metrics::Metrics;
 use crate::passwords::Passwords;
 use crate::random::{self, RandomError};
 use crate::secrets::{InstallationSecrets, SecretsError, SecretsSource, same_secret};
 use crate::server::{Protocols, serve, tls_acceptor};
 use crate::store::error::StoreError;
-use crate::store::{Database, DatabaseUrl, OpenDatabaseError, installation};
+use crate::store::{Database, DatabaseUrl, OpenDatabaseError, installation, work_leases};
 use crate::tasks::audit_writer::AuditLog;
-use crate::{fleet, http, tasks};
+use crate::tasks::{clean_up, deadlines, leased, recount};
+use crate::{fleet, http, monitoring, tasks};
 
 /// Days for which the audit log keeps an event unless told otherwise.
 pub const DEFAULT_AUDIT_RETENTION_DAYS: u32 = 90;
@@ -35,6 +37,8 @@ pub struct Config {
     pub http_listener: TcpListener,
     /// Where agents and brokers dial in.
     pub fleet_listener: TcpListener,
+    /// Where this replica answers `/livez`, `/readyz` and `/metrics`, in plain text and to everybody; none to be silent.
+    pub monitoring_listener: Option<TcpListener>,
     /// How clients reach the HTTP listener, such as `http://127.0.0.1:8080`.
     pub public_url: String,
     /// What agents present.
@@ -102,6 +106,7 @@ pub struct ControlPlane {
     audit_writer: JoinHandle<()>,
     http_address: SocketAddr,
     fleet_address: SocketAddr,
+    monitoring_address: Option<SocketAddr>,
 }
 
 impl ControlPlane {
@@ -114,6 +119,9 @@ impl ControlPlane {
         let fleet_address = config.fleet_listener.local_addr().map_err(StartError::Listener)?;
         let http_listener = to_tokio(config.http_listener)?;
         let fleet_listener = to_tokio(config.fleet_listener)?;
+        let monitoring_address = config.monitoring_listener.as_ref().map(TcpListener::local_addr).transpose();
+        let monitoring_address = monitoring_address.map_err(StartError::Listener)?;
+        let monitoring_listener = config.monitoring_listener.map(to_tokio).transpose()?;
         let database = Database::open(&config.database).await?;
         let secrets = InstallationSecrets::load(&config.secrets)?;
         let clock = Clock::system();
@@ -141,15 +149,17 @@ impl ControlPlane {
             audit_log,
             audit_retention_days: config.audit_retention_days,
             lost_answers: LostAnswers::default(),
+            metrics: Metrics::default(),
             operations: http::router::operation_ids(),
             driver_wake: tokio::sync::Notify::new(),
             shutdown: CancellationToken::new(),
             tasks: TaskTracker::new(),
         });
         let audit_writer = tokio::spawn(tasks::audit_writer::write(Arc::clone(&app), audit_writer));
-        app.tasks.spawn(tasks::audit_writer::clean_up(Arc::clone(&app)));
         app.tasks.spawn(tasks::driver::run(Arc::clone(&app)));
-        app.tasks.spawn(tasks::recount::run(Arc::clone(&app)));
+        app.tasks.spawn(leased::run(Arc::clone(&app), clean_up::WORK, clean_up::remove_old));
+        app.tasks.spawn(leased::run(Arc::clone(&app), deadlines::WORK, deadlines::enforce));
+        app.tasks.spawn(leased::run(Arc::clone(&app), recount::WORK, recount::run));
         if let Some(pool) = app.database.shared_pool() {
             app.tasks.spawn(tasks::notifications::run(Arc::clone(&app), pool.clone()));
         }
@@ -158,8 +168,11 @@ impl ControlPlane {
         let fleet_tls = config.fleet_tls.as_ref().map(|tls| tls_acceptor(&tls.server, Protocols::Grpc));
         app.tasks.spawn(serve(http_listener, http_tls, http::router::router(&app), shutdown.clone()));
         app.tasks.spawn(serve(fleet_listener, fleet_tls, fleet::service::routes(&app), shutdown.clone()));
+        if let Some(listener) = monitoring_listener {
+            app.tasks.spawn(serve(listener, None, monitoring::router(&app), shutdown.clone()));
+        }
         info!(%http_address, %fleet_address, "control plane listens on {http_address}, for the fleet on {fleet_address}");
-        Ok(Self { app, audit_stop, audit_writer, http_address, fleet_address })
+        Ok(Self { app, audit_stop, audit_writer, http_address, fleet_address, monitoring_address })
     }
 
     /// Where the public HTTP API listens.
@@ -172,10 +185,15 @@ impl ControlPlane {
         self.fleet_address
     }
 
+    /// Where whoever operates this replica asks how it does.
+    pub fn monitoring_address(&self) -> Option<SocketAddr> {
+        self.monitoring_address
+    }
+
     /// Counts again what the quota counters count. Returns the codes of those that are wrong.
     pub async fn wrong_quota_counters(&self) -> Result<Vec<String>, StoreError> {
-        let miscounts = tasks::recount::recount(&self.app).await?;
-        Ok(miscounts.into_iter().map(|miscount| format!("{} {}", miscount.code, miscount.scope_id)).collect())
+        let found = recount::find(&self.app.database).await?;
+        Ok(found.miscounts.into_iter().map(|miscount| format!("{} {}", miscount.code, miscount.scope_id)).collect())
     }
 
     /// Stops: no new connections, requests in flight finish, the database is closed.
@@ -187,6 +205,9 @@ impl ControlPlane {
         self.audit_stop.cancel();
         if let Err(error) = self.audit_writer.await {
             error!(%error, "the audit log's writer ended badly");
+        }
+        if let Err(error) = work_leases::release_all(&self.app.database, &self.app.replica_id).await {
+            warn!(error = &error as &dyn std::error::Error, "others take over the work of this replica a moment later");
         }
         self.app.database.close().await;
     }

@@ -13,6 +13,7 @@ mod domain;
 mod fleet;
 mod http;
 mod login_attempts;
+mod monitoring;
 mod observed_stream;
 mod passwords;
 mod random;

@@ -29,6 +29,10 @@ pub struct ControlPlaneArgs {
     /// Where agents and brokers dial in
     #[arg(long, value_name = "ADDRESS:PORT", default_value = "127.0.0.1:8081", env = "MILLSTREAM_FLEET_LISTEN")]
     pub fleet_listen: SocketAddr,
+    /// Where it answers /livez, /readyz and /metrics, in plain text and without credentials: not for the public
+    /// [default: nowhere]
+    #[arg(long, value_name = "ADDRESS:PORT", env = "MILLSTREAM_MONITORING_LISTEN", verbatim_doc_comment)]
+    pub monitoring_listen: Option<SocketAddr>,
     /// How clients reach the REST API [default: where it listens]
     #[arg(long, value_name = "URL", env = "MILLSTREAM_PUBLIC_URL")]
     pub public_url: Option<String>,

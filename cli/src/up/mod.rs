@@ -200,6 +200,7 @@ impl Service {
             database: database.unwrap_or_else(|| DatabaseUrl::Sqlite(control_plane_dir.join("control-plane.sqlite"))),
             http_listener: listeners.http,
             fleet_listener: listeners.fleet,
+            monitoring_listener: None,
             public_url: places.rest_url.clone(),
             agent_token: secrets.agent_token,
             secrets: SecretsSource::Directory(control_plane_dir),

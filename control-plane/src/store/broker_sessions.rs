@@ -5,6 +5,7 @@
 use millstream_api::ids::PhysicalClusterId;
 use sqlx::PgPool;
 
+use super::Transaction;
 use super::config_log::to_unsigned;
 use super::error::StoreError;
 
@@ -62,10 +63,11 @@ pub async fn remove(pool: &PgPool, session_id: &str) -> Result<(), StoreError> {
 }
 
 /// Forgets brokers that have long given no sign: their replica crashed.
-pub async fn remove_stale(pool: &PgPool) -> Result<(), StoreError> {
+pub async fn clean_up(transaction: &mut Transaction) -> Result<(), StoreError> {
+    let Transaction::Postgres(inner) = transaction else { return Ok(()) };
     let sql = "DELETE FROM broker_sessions \
                WHERE seen_at < CAST((EXTRACT(EPOCH FROM now()) - $1) * 1000000 AS BIGINT)";
-    sqlx::query(sql).bind(STALE_SECONDS).execute(pool).await?;
+    sqlx::query(sql).bind(STALE_SECONDS).execute(&mut **inner).await?;
     Ok(())
 }
 

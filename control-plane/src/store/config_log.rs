@@ -1,7 +1,8 @@
 //! The config log of each physical cluster: revisions without gaps, events in order, bounded length.
 //!
 //! Promises: a revision is taken in the transaction of the change it announces, under the row lock of its physical
-//! cluster, so whoever reads revision N reads everything up to N. Never loses an event that is younger than the bound.
+//! cluster, so whoever reads revision N reads everything up to N. Never loses an event that is younger than the bound;
+//! older ones are removed by a background task.
 
 use std::collections::BTreeMap;
 
@@ -70,11 +71,6 @@ pub async fn append(
         .bind(physical_cluster.as_str()).bind(revision).bind(payload).bind(now.0)
         .execute(connection).await.map(|_| ())
     })?;
-    on!(transaction, connection => {
-        sqlx::query("DELETE FROM config_events WHERE physical_cluster_id = $1 AND revision <= $2")
-            .bind(physical_cluster.as_str()).bind(revision - MAX_LOGGED_REVISIONS)
-            .execute(connection).await.map(|_| ())
-    })?;
     if let Transaction::Postgres(inner) = &mut *transaction {
         sqlx::query("SELECT pg_notify($1, $2)")
             .bind(super::broker_sessions::CONFIG_CHANNEL)
@@ -101,6 +97,28 @@ pub async fn append_all(
         revisions.push((physical_cluster, revision));
     }
     Ok(revisions)
+}
+
+/// The logs that are longer than what is kept, and the newest revision of each that can be removed.
+pub async fn longer_than_kept(transaction: &mut Transaction) -> Result<Vec<(PhysicalClusterId, i64)>, StoreError> {
+    let rows: Vec<(String, i64)> = on!(transaction, connection => {
+        sqlx::query_as("SELECT physical_cluster_id, revision - $1 FROM shard_heads WHERE revision > $1")
+            .bind(MAX_LOGGED_REVISIONS).fetch_all(connection).await
+    })?;
+    rows.into_iter().map(|(id, revision)| Ok((super::page::parse_column(id)?, revision))).collect()
+}
+
+/// Removes the events up to a revision.
+pub async fn remove_up_to(
+    transaction: &mut Transaction,
+    physical_cluster: &PhysicalClusterId,
+    revision: i64,
+) -> Result<(), StoreError> {
+    on!(transaction, connection => {
+        sqlx::query("DELETE FROM config_events WHERE physical_cluster_id = $1 AND revision <= $2")
+            .bind(physical_cluster.as_str()).bind(revision).execute(connection).await.map(|_| ())
+    })?;
+    Ok(())
 }
 
 /// Where the log of a physical cluster stands; none if there is no such physical cluster.

@@ -35,7 +35,7 @@ pub async fn find(
     Ok(row.map(|(request_hash, created_id)| Remembered { request_hash, created_id }))
 }
 
-/// Remembers a key and forgets the ones that are too old. Fails with `Duplicate` if it is known already.
+/// Remembers a key. Fails with `Duplicate` if it is known already.
 pub async fn remember(
     transaction: &mut Transaction,
     scope: &OrgScope,
@@ -44,10 +44,6 @@ pub async fn remember(
     remembered: &Remembered,
     now: Timestamp,
 ) -> Result<(), StoreError> {
-    on!(&mut *transaction, connection => {
-        sqlx::query("DELETE FROM idempotency_keys WHERE created_at < $1")
-            .bind(now.0 - REMEMBERED_MICROS).execute(connection).await.map(|_| ())
-    })?;
     on!(transaction, connection => {
         sqlx::query(
             "INSERT INTO idempotency_keys (organization_id, principal, idempotency_key, request_hash, created_id, \
@@ -56,6 +52,15 @@ pub async fn remember(
         .bind(scope.organization_id().to_string()).bind(principal).bind(key_hash)
         .bind(remembered.request_hash.as_slice()).bind(remembered.created_id.as_str()).bind(now.0)
         .execute(connection).await.map(|_| ())
+    })?;
+    Ok(())
+}
+
+/// Forgets what is too old.
+pub async fn clean_up(transaction: &mut Transaction, now: Timestamp) -> Result<(), StoreError> {
+    on!(transaction, connection => {
+        sqlx::query("DELETE FROM idempotency_keys WHERE created_at < $1")
+            .bind(now.0 - REMEMBERED_MICROS).execute(connection).await.map(|_| ())
     })?;
     Ok(())
 }

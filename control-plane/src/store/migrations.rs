@@ -48,6 +48,7 @@ const MIGRATIONS: &[Migration] = &[
         ),
     },
     both(include_str!("../../migrations/0015_agent_boots.sql")),
+    both(include_str!("../../migrations/0016_work_leases.sql")),
 ];
 
 /// Number of the advisory lock that keeps replicas from migrating at the same time.

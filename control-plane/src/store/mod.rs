@@ -21,16 +21,21 @@ pub mod logical_clusters;
 pub mod migrations;
 pub mod organizations;
 pub mod page;
+pub mod phases;
 pub mod physical_clusters;
 pub mod principals;
 pub mod quota_objects;
 pub mod quota_recount;
 pub mod quotas;
 pub mod recent_posts;
+pub mod reservation_recount;
 pub mod role_bindings;
 pub mod service_accounts;
 pub mod sessions;
 pub mod shard;
+#[cfg(test)]
+pub mod two_replicas;
 pub mod users;
+pub mod work_leases;
 
 pub use database::{Database, DatabaseUrl, OpenDatabaseError, Transaction};

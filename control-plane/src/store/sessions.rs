@@ -56,13 +56,9 @@ pub async fn find_logins(
     parsed.collect()
 }
 
-/// Stores a new session of a user whose password was just checked. Ends those that are over, and the oldest of too many.
+/// Stores a new session of a user whose password was just checked. Ends the oldest of too many.
 pub async fn begin(transaction: &mut Transaction, login: &Login, session: &Session) -> Result<(), StoreError> {
     let (organization, user) = (login.organization_id.to_string(), login.user_id.as_str());
-    on!(&mut *transaction, connection => {
-        sqlx::query("DELETE FROM sessions WHERE expires_at < $1")
-            .bind(session.created_at).execute(connection).await.map(|_| ())
-    })?;
     on!(&mut *transaction, connection => {
         sqlx::query(
             "DELETE FROM sessions WHERE organization_id = $1 AND user_id = $2 AND id NOT IN (SELECT id FROM sessions \
@@ -111,6 +107,15 @@ pub async fn end_all(transaction: &mut Transaction, scope: &OrgScope, user: &Use
     on!(transaction, connection => {
         sqlx::query("DELETE FROM sessions WHERE organization_id = $1 AND user_id = $2")
             .bind(scope.organization_id().to_string()).bind(user.as_str()).execute(connection).await.map(|_| ())
+    })?;
+    Ok(())
+}
+
+/// Forgets sessions that are over.
+pub async fn clean_up(transaction: &mut Transaction, now: Timestamp) -> Result<(), StoreError> {
+    on!(transaction, connection => {
+        sqlx::query("DELETE FROM sessions WHERE expires_at < $1")
+            .bind(now.0).execute(connection).await.map(|_| ())
     })?;
     Ok(())
 }

@@ -8,14 +8,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::{mpsc, oneshot};
-use tokio::time::{Instant, MissedTickBehavior, interval, sleep, timeout, timeout_at};
+use tokio::time::{Instant, sleep, timeout, timeout_at};
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, error, warn};
 
 use crate::app::App;
 use crate::domain::repetition::AnswerState;
-use crate::domain::timestamp::{Clock, Timestamp};
-use crate::store::audit_events::{self, AuditEvent, MAX_ROWS_PER_CLEAN_UP, MAX_ROWS_PER_INSERT};
+use crate::store::audit_events::{self, AuditEvent, MAX_ROWS_PER_INSERT};
 use crate::store::error::StoreError;
 use crate::store::recent_posts::{self, MAX_SETTLED};
 
@@ -33,8 +32,6 @@ const DURABLE_TIMEOUT: Duration = Duration::from_secs(5);
 const MAX_ATTEMPTS: u32 = 30;
 /// See above.
 const RETRY_DELAY: Duration = Duration::from_millis(500);
-/// How often old events are looked for.
-const CLEAN_UP_INTERVAL: Duration = Duration::from_secs(60);
 
 /// The way into the log.
 pub struct AuditLog {
@@ -185,40 +182,4 @@ async fn try_write(app: &App, batch: &[Entry]) -> Result<(), StoreError> {
         }
     }
     transaction.commit().await
-}
-
-/// Removes events whose time is over, until this replica stops.
-pub async fn clean_up(app: Arc<App>) {
-    let mut ticks = interval(CLEAN_UP_INTERVAL);
-    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    loop {
-        tokio::select! {
-            _ = app.shutdown.cancelled() => return,
-            _ = ticks.tick() => {}
-        }
-        if let Err(error) = remove_old(&app).await {
-            warn!(error = &error as &dyn std::error::Error, "cannot remove old audit events; trying again later");
-        }
-    }
-}
-
-async fn remove_old(app: &App) -> Result<(), StoreError> {
-    let mut transaction = app.database.write().await?;
-    recent_posts::clean_up(&mut transaction, app.clock.now()).await?;
-    transaction.commit().await?;
-    let before = oldest_kept(app.clock, app.audit_retention_days);
-    loop {
-        let mut transaction = app.database.write().await?;
-        let removed = audit_events::clean_up(&mut transaction, before).await?;
-        transaction.commit().await?;
-        let all_removed = removed < u64::try_from(MAX_ROWS_PER_CLEAN_UP).unwrap_or(u64::MAX);
-        if all_removed || app.shutdown.is_cancelled() {
-            return Ok(());
-        }
-    }
-}
-
-fn oldest_kept(clock: Clock, days: u32) -> Timestamp {
-    const MICROS_PER_DAY: i64 = 24 * 60 * 60 * 1_000_000;
-    Timestamp(clock.now().0.saturating_sub(i64::from(days) * MICROS_PER_DAY))
 }

@@ -1,5 +1,8 @@
 //! Moves clusters on: places those that wait for a physical cluster, calls those ready that every live broker knows,
-//! and gives up those that are overdue.
+//! and those failed whose host has failed.
+//!
+//! Runs at each replica, because each hears at once of what its own brokers acknowledge. Replicas do not get in each
+//! other's way: a cluster moves on only from the phase that was read, under the lock of its row.
 //!
 //! Woken by acknowledgements, agents and new clusters; looks by itself once a second, so a lost wake-up costs a second.
 
@@ -10,19 +13,17 @@ use std::time::Duration;
 use millstream_api::ids::PhysicalClusterId;
 use millstream_api::plan::PLANS;
 use tokio::time::{MissedTickBehavior, interval};
-use tracing::{error, info, warn};
+use tracing::{info, warn};
 
 use crate::app::{Announced, App};
 use crate::domain::cluster::is_provisioned;
-use crate::domain::lifecycle::{LogicalEvent, LogicalPhase, PhysicalEvent, PhysicalPhase, is_overdue};
+use crate::domain::lifecycle::{LogicalEvent, LogicalPhase, PhysicalPhase};
 use crate::domain::placement::Placement;
-use crate::domain::timestamp::Timestamp;
 use crate::fleet::connected_agents;
 use crate::fleet::placing::{PlaceError, Wanted, place};
 use crate::fleet::wait::lowest_everywhere;
 use crate::store::error::StoreError;
 use crate::store::logical_clusters::{self, Pending};
-use crate::store::physical_clusters::{self, OnItsWay};
 use crate::store::{
     Transaction, api_keys, client_quotas, config_log, organizations, principals, quotas, role_bindings, shard,
 };
@@ -53,11 +54,7 @@ pub async fn run(app: Arc<App>) {
 async fn look(app: &App) -> Result<(), StoreError> {
     let mut transaction = app.database.read().await?;
     let pending = logical_clusters::on_their_way(&mut transaction, MAX_CLUSTERS_PER_LOOK).await?;
-    let physical = physical_clusters::on_their_way(&mut transaction, MAX_CLUSTERS_PER_LOOK).await?;
     drop(transaction);
-    for cluster in &physical {
-        watch_physical(app, cluster).await?;
-    }
     if pending.is_empty() {
         return Ok(());
     }
@@ -71,37 +68,17 @@ async fn look(app: &App) -> Result<(), StoreError> {
     Ok(())
 }
 
-/// Gives up a physical cluster that is overdue, or calls for a person where nothing else helps.
-async fn watch_physical(app: &App, cluster: &OnItsWay) -> Result<(), StoreError> {
-    let (now, limit) = (app.clock.now(), cluster.phase.limit());
-    if !is_overdue(Timestamp(cluster.phase_since), now, limit) {
-        return Ok(());
-    }
-    let OnItsWay { id, agent_id, phase, .. } = cluster;
-    let minutes = limit.unwrap_or_default().as_secs() / 60;
-    let Some(next) = phase.after(PhysicalEvent::Overdue) else {
-        error!(physical_cluster = %id, agent_id, "physical cluster {id} is {phase} for more than {minutes} minutes");
-        return Ok(());
-    };
-    let message = format!("agent {agent_id} did not make it ready within {minutes} minutes");
-    warn!(physical_cluster = %id, agent_id, "giving up physical cluster {id}: {message}");
-    let mut transaction = app.database.write().await?;
-    physical_clusters::set_overdue(&mut transaction, cluster, next, &message, now).await?;
-    transaction.commit().await
-}
-
 /// Looks what happened to a cluster, and stores it; or why nothing did.
 async fn move_on(app: &App, cluster: &Pending, connected: &BTreeSet<String>) -> Result<(), StoreError> {
     let event = happened(app, cluster).await;
     let next = event.and_then(|event| cluster.phase.after(event));
     let reason = match event {
-        Some(LogicalEvent::Overdue) => overdue_reason(cluster),
         Some(LogicalEvent::HostFailed) => cluster.host_message.clone(),
-        Some(LogicalEvent::Placed | LogicalEvent::Served) => String::new(),
+        Some(LogicalEvent::Placed | LogicalEvent::Served | LogicalEvent::Overdue) => String::new(),
         None => waiting_reason(cluster, connected),
     };
     match next {
-        Some(next) => finish(app, cluster, next, &reason).await,
+        Some(next) => move_to(app, app.database.write().await?, cluster, next, &reason).await,
         None if reason != cluster.message && cluster.phase == LogicalPhase::Provisioning => {
             let mut transaction = app.database.write().await?;
             logical_clusters::set_message(&mut transaction, cluster, &reason).await?;
@@ -115,14 +92,11 @@ async fn happened(app: &App, cluster: &Pending) -> Option<LogicalEvent> {
     if cluster.host_phase == Some(PhysicalPhase::Failed) {
         return Some(LogicalEvent::HostFailed);
     }
-    if is_served(app, cluster).await {
-        return Some(LogicalEvent::Served);
-    }
-    let overdue = is_overdue(Timestamp(cluster.phase_since), app.clock.now(), cluster.phase.limit());
-    overdue.then_some(LogicalEvent::Overdue)
+    is_served(app, cluster).await.then_some(LogicalEvent::Served)
 }
 
-async fn is_served(app: &App, cluster: &Pending) -> bool {
+/// Whether clients can work with it.
+pub async fn is_served(app: &App, cluster: &Pending) -> bool {
     let Some(physical_cluster) = &cluster.physical_cluster_id else { return false };
     let host_is_ready = cluster.host_phase.is_none_or(|phase| phase == PhysicalPhase::Ready);
     let acknowledged = lowest_everywhere(app, physical_cluster).await;
@@ -139,18 +113,15 @@ fn waiting_reason(cluster: &Pending, connected: &BTreeSet<String>) -> String {
     cluster.host_message.clone()
 }
 
-fn overdue_reason(cluster: &Pending) -> String {
-    let minutes = cluster.phase.limit().unwrap_or_default().as_secs() / 60;
-    let cause = match cluster.message.as_str() {
-        "" => "its brokers did not answer",
-        message => message,
-    };
-    format!("not ready within {minutes} minutes: {cause}")
-}
-
-async fn finish(app: &App, cluster: &Pending, next: LogicalPhase, message: &str) -> Result<(), StoreError> {
+/// Stores the next phase of a cluster, if it still is where it was.
+pub async fn move_to(
+    app: &App,
+    mut transaction: Transaction,
+    cluster: &Pending,
+    next: LogicalPhase,
+    message: &str,
+) -> Result<(), StoreError> {
     let now = app.clock.now();
-    let mut transaction = app.database.write().await?;
     let moved = logical_clusters::transition(&mut transaction, cluster, next, message, now).await?;
     if moved && !next.is_pending() {
         quotas::give_back_in(&mut transaction, cluster.organization_id, [cluster.pending_share()]).await?;

@@ -1,6 +1,10 @@
-//! Background work of one replica. Each task is safe to run at several replicas at once.
+//! Background work. What each replica does for itself is safe to run at several at once; what one does for all runs under
+//! a lease.
 
 pub mod audit_writer;
+pub mod clean_up;
+pub mod deadlines;
 pub mod driver;
+pub mod leased;
 pub mod notifications;
 pub mod recount;

@@ -1,7 +1,7 @@
 //! Hears of config revisions and of work for agents that other replicas commit (PostgreSQL's LISTEN) and wakes the
 //! streams here.
 //!
-//! Only shortens the wait: streams look at the log once a second anyway. Also forgets brokers of crashed replicas.
+//! Only shortens the wait: streams look at the log once a second anyway.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -12,13 +12,11 @@ use sqlx::postgres::PgListener;
 use tracing::warn;
 
 use crate::app::App;
-use crate::store::broker_sessions::{self, CONFIG_CHANNEL};
+use crate::store::broker_sessions::CONFIG_CHANNEL;
 use crate::store::physical_clusters::AGENT_CHANNEL;
 
 /// How long to wait before listening again after a failure.
 const RETRY_DELAY: Duration = Duration::from_secs(1);
-/// How often brokers of crashed replicas are forgotten.
-const STALE_INTERVAL: Duration = Duration::from_secs(600);
 
 /// Runs until this replica stops.
 pub async fn run(app: Arc<App>, pool: PgPool) {
@@ -38,19 +36,10 @@ pub async fn run(app: Arc<App>, pool: PgPool) {
 }
 
 async fn listen(app: &App, pool: &PgPool) -> sqlx::Result<()> {
-    let mut stale = tokio::time::interval(STALE_INTERVAL);
     let mut listener = PgListener::connect_with(pool).await?;
     listener.listen_all([CONFIG_CHANNEL, AGENT_CHANNEL]).await?;
     loop {
-        let notification = tokio::select! {
-            notification = listener.recv() => notification?,
-            _ = stale.tick() => {
-                if let Err(error) = broker_sessions::remove_stale(pool).await {
-                    warn!(error = &error as &dyn std::error::Error, "cannot forget brokers of crashed replicas");
-                }
-                continue;
-            }
-        };
+        let notification = listener.recv().await?;
         if notification.channel() == AGENT_CHANNEL {
             app.agents.look_again();
             continue;

@@ -45,6 +45,7 @@ impl Fleet {
             database: DatabaseUrl::Sqlite(directory.path().join("control-plane.db")),
             http_listener: TcpListener::bind("127.0.0.1:0").expect("a port"),
             fleet_listener: TcpListener::bind("127.0.0.1:0").expect("a port"),
+            monitoring_listener: None,
             public_url: "http://localhost".into(),
             agent_token: AGENT_TOKEN.into(),
             secrets: SecretsSource::Bytes([1; 32]),

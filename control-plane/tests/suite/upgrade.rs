@@ -62,5 +62,8 @@ on_both_engines! {
         installation.rest.get("/org/v2/environments/env-1").await.expect(200);
         let wrong = installation.control_plane().wrong_quota_counters().await.expect("they are counted");
         assert_eq!(wrong, Vec::<String>::new(), "the migration did not count what was there");
+        for counter in ["quota", "reservation"] {
+            installation.wait_for_metric(&format!("millstream_recount_repairs_total{{counter=\"{counter}\"}} 0")).await;
+        }
     }
 }
