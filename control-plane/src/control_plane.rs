@@ -162,6 +162,7 @@ impl ControlPlane {
         app.tasks.spawn(leased::run(Arc::clone(&app), recount::WORK, recount::run));
         if let Some(pool) = app.database.shared_pool() {
             app.tasks.spawn(tasks::notifications::run(Arc::clone(&app), pool.clone()));
+            app.tasks.spawn(tasks::config_heads::run(Arc::clone(&app), pool.clone()));
         }
         let shutdown = &app.shutdown;
         let http_tls = config.tls.as_ref().map(|tls| tls_acceptor(tls, Protocols::Http));

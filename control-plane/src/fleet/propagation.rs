@@ -12,6 +12,8 @@ use tokio::sync::{Semaphore, watch};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
+use crate::store::broker_sessions::BrokerSession;
+
 /// Config streams of one physical cluster to one replica at most.
 pub const MAX_SESSIONS_PER_PHYSICAL_CLUSTER: usize = 1_000;
 
@@ -52,13 +54,12 @@ impl Default for Shared {
 
 struct Shard {
     committed: watch::Sender<u64>,
-    sessions: HashMap<u64, SessionState>,
-    next_session: u64,
+    sessions: HashMap<String, SessionState>,
 }
 
 impl Default for Shard {
     fn default() -> Self {
-        Self { committed: watch::Sender::new(0), sessions: HashMap::new(), next_session: 0 }
+        Self { committed: watch::Sender::new(0), sessions: HashMap::new() }
     }
 }
 
@@ -80,7 +81,8 @@ impl SessionState {
 pub struct Session {
     shared: Arc<Shared>,
     physical_cluster: PhysicalClusterId,
-    number: u64,
+    /// Tells it from other streams of the same broker, here and at other replicas.
+    pub id: String,
     /// Cancelled when the same broker opens another stream.
     pub replaced: CancellationToken,
     /// The newest revision that this replica committed, as far as it knows.
@@ -104,6 +106,43 @@ impl Propagation {
         self.shared.with_shard(physical_cluster, |shard| shard.committed.send_modify(|_| ()));
     }
 
+    /// Wakes every stream: another epoch has begun.
+    pub fn everybody_look_again(&self) {
+        let shards = self.shared.shards.lock().unwrap_or_else(PoisonError::into_inner);
+        shards.values().for_each(|shard| shard.committed.send_modify(|_| ()));
+    }
+
+    /// Physical clusters with a broker here.
+    pub fn connected(&self) -> Vec<PhysicalClusterId> {
+        let shards = self.shared.shards.lock().unwrap_or_else(PoisonError::into_inner);
+        let connected = shards.iter().filter(|(_, shard)| !shard.sessions.is_empty());
+        connected.map(|(physical_cluster, _)| physical_cluster.clone()).collect()
+    }
+
+    /// Every connected broker that listens.
+    pub fn listening(&self) -> Vec<BrokerSession> {
+        let shards = self.shared.shards.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut listening = Vec::new();
+        for (physical_cluster, shard) in &*shards {
+            for (id, session) in shard.sessions.iter().filter(|(_, session)| !session.is_deaf()) {
+                listening.push(BrokerSession {
+                    id: id.clone(),
+                    physical_cluster: physical_cluster.clone(),
+                    broker_id: session.broker_id,
+                    revision: session.acknowledged,
+                });
+            }
+        }
+        listening
+    }
+
+    /// Whether a broker is connected that listens.
+    pub fn listens(&self, session: &BrokerSession) -> bool {
+        let shards = self.shared.shards.lock().unwrap_or_else(PoisonError::into_inner);
+        let state = shards.get(&session.physical_cluster).and_then(|shard| shard.sessions.get(&session.id));
+        state.is_some_and(|state| !state.is_deaf())
+    }
+
     /// Takes in a broker whose image is at a revision. An older stream of the same broker is replaced.
     pub fn join(
         &self,
@@ -122,15 +161,14 @@ impl Propagation {
             if shard.sessions.len() >= MAX_SESSIONS_PER_PHYSICAL_CLUSTER {
                 return Err(TooManySessions);
             }
-            let number = shard.next_session;
-            shard.next_session += 1;
+            let id = format!("{physical_cluster}/{}", uuid::Uuid::new_v4());
             let replaced = CancellationToken::new();
             let state = SessionState { broker_id, acknowledged, behind_since: None, replaced: replaced.clone() };
-            shard.sessions.insert(number, state);
+            shard.sessions.insert(id.clone(), state);
             Ok(Session {
                 shared: Arc::clone(&self.shared),
                 physical_cluster: physical_cluster.clone(),
-                number,
+                id,
                 replaced,
                 commits: shard.committed.subscribe(),
             })
@@ -151,13 +189,6 @@ impl Propagation {
         shard.sessions.values().filter(|session| !session.is_deaf() && session.acknowledged < revision).count()
     }
 
-    /// The revision that one broker has acknowledged.
-    pub fn acknowledged_by(&self, session: &Session) -> u64 {
-        self.shared.with_shard(&session.physical_cluster, |shard| {
-            shard.sessions.get(&session.number).map_or(0, |state| state.acknowledged)
-        })
-    }
-
     /// Changes whenever a broker acknowledged, came or left.
     pub fn progress(&self) -> watch::Receiver<u64> {
         self.shared.progress.subscribe()
@@ -168,7 +199,7 @@ impl Session {
     /// Records what the broker was sent: from now on it is expected to acknowledge.
     pub fn sent(&self, revision: u64) {
         self.shared.with_shard(&self.physical_cluster, |shard| {
-            if let Some(session) = shard.sessions.get_mut(&self.number) {
+            if let Some(session) = shard.sessions.get_mut(&self.id) {
                 let is_behind = session.acknowledged < revision;
                 session.behind_since = is_behind.then(|| session.behind_since.unwrap_or_else(Instant::now));
             }
@@ -177,15 +208,14 @@ impl Session {
 
     /// Whether nobody waits for this broker any more.
     pub fn is_deaf(&self) -> bool {
-        self.shared.with_shard(&self.physical_cluster, |shard| {
-            shard.sessions.get(&self.number).is_some_and(SessionState::is_deaf)
-        })
+        self.shared
+            .with_shard(&self.physical_cluster, |shard| shard.sessions.get(&self.id).is_some_and(SessionState::is_deaf))
     }
 
     /// Records an acknowledgement. Whatever it is about, the broker listens.
     pub fn acknowledge(&self, revision: u64, sent: u64) {
         self.shared.with_shard(&self.physical_cluster, |shard| {
-            if let Some(session) = shard.sessions.get_mut(&self.number) {
+            if let Some(session) = shard.sessions.get_mut(&self.id) {
                 session.acknowledged = session.acknowledged.max(revision);
                 session.behind_since = (session.acknowledged < sent).then(Instant::now);
             }
@@ -196,7 +226,7 @@ impl Session {
     /// Forgets what was acknowledged: the broker asked for a snapshot.
     pub fn start_over(&self) {
         self.shared.with_shard(&self.physical_cluster, |shard| {
-            if let Some(session) = shard.sessions.get_mut(&self.number) {
+            if let Some(session) = shard.sessions.get_mut(&self.id) {
                 session.acknowledged = 0;
                 session.behind_since = None;
             }
@@ -206,7 +236,7 @@ impl Session {
 
 impl Drop for Session {
     fn drop(&mut self) {
-        self.shared.with_shard(&self.physical_cluster, |shard| shard.sessions.remove(&self.number));
+        self.shared.with_shard(&self.physical_cluster, |shard| shard.sessions.remove(&self.id));
         self.shared.progress.send_modify(|count| *count = count.wrapping_add(1));
     }
 }
@@ -266,6 +296,25 @@ mod tests {
         deaf.acknowledge(5, 5);
         tokio::time::advance(DEAF_AFTER * 2).await;
         assert!(!deaf.is_deaf(), "an idle broker is not deaf");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn who_listens_is_said_with_what_it_has_acknowledged() {
+        let propagation = Propagation::default();
+        assert!(propagation.connected().is_empty() && propagation.listening().is_empty());
+        let deaf = propagation.join(&physical_cluster(), 1, 3).expect("room");
+        let other = propagation.join(&physical_cluster(), 2, 3).expect("room");
+        deaf.sent(4);
+        other.acknowledge(4, 4);
+        tokio::time::advance(DEAF_AFTER).await;
+        let listening = propagation.listening();
+        assert_eq!(listening.iter().map(|one| (one.broker_id, one.revision)).collect::<Vec<_>>(), [(2, 4)]);
+        assert!(propagation.listens(&listening[0]));
+        drop(other);
+        assert!(!propagation.listens(&listening[0]));
+        assert_eq!(propagation.connected(), [physical_cluster()]);
+        drop(deaf);
+        assert!(propagation.connected().is_empty());
     }
 
     #[test]

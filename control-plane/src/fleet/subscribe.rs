@@ -13,13 +13,14 @@ use millstream_api::fleet::{
 use millstream_api::ids::PhysicalClusterId;
 use prost::Message as _;
 use tokio::sync::mpsc;
-use tokio::time::{MissedTickBehavior, interval};
+use tokio::time::{Instant, MissedTickBehavior, interval, sleep_until};
 use tonic::{Status, Streaming};
 use tracing::{error, info, warn};
 
 use super::propagation::{DEAF_AFTER, Session};
 use super::snapshot;
 use crate::app::App;
+use crate::store::broker_sessions::BrokerSession;
 use crate::store::error::StoreError;
 use crate::store::{broker_sessions, config_log, installation};
 
@@ -27,8 +28,8 @@ use crate::store::{broker_sessions, config_log, installation};
 pub const OUTGOING_MESSAGES: usize = 64;
 /// How long a broker may take to make room before it is cut.
 const SEND_TIMEOUT: Duration = Duration::from_secs(10);
-/// How often the log is looked at without being told, for changes made at other replicas.
-const POLL_INTERVAL: Duration = Duration::from_secs(1);
+/// When the log is looked at again after it could not be read.
+const RETRY_DELAY: Duration = Duration::from_secs(1);
 /// Revisions in one delta at most.
 const MAX_DELTA_REVISIONS: u32 = 256;
 /// Bytes of a delta from which no further revision is added.
@@ -98,7 +99,6 @@ pub async fn run(
     info!(%physical_cluster, broker_id, "broker {broker_id} of {physical_cluster} opened its config stream");
     let mut stream = Stream {
         app: &app,
-        session_id: format!("{}/{}/{}", app.replica_id, physical_cluster, uuid::Uuid::new_v4()),
         physical_cluster: &physical_cluster,
         broker_id,
         session,
@@ -107,6 +107,7 @@ pub async fn run(
         epoch: 0,
         sent: 0,
         is_deaf: false,
+        look_again_at: None,
     };
     let end = match stream.serve(&hello).await {
         Ok(never) => match never {},
@@ -122,7 +123,6 @@ pub async fn run(
 
 struct Stream<'a> {
     app: &'a App,
-    session_id: String,
     physical_cluster: &'a PhysicalClusterId,
     broker_id: i32,
     session: Session,
@@ -131,6 +131,8 @@ struct Stream<'a> {
     epoch: u64,
     sent: u64,
     is_deaf: bool,
+    /// Set while the log cannot be read.
+    look_again_at: Option<Instant>,
 }
 
 enum Wake {
@@ -142,8 +144,8 @@ enum Wake {
 impl Stream<'_> {
     async fn serve(&mut self, hello: &BrokerHello) -> Result<std::convert::Infallible, StreamEnd> {
         self.begin(hello).await?;
-        let mut poll = interval(POLL_INTERVAL);
-        poll.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        // What was committed before the broker came announces itself to nobody.
+        self.send_new_revisions().await?;
         let mut heartbeat = interval(Duration::from_millis(HEARTBEAT_INTERVAL_MS));
         heartbeat.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
@@ -154,7 +156,7 @@ impl Stream<'_> {
                     Ok(()) => Wake::Commit,
                     Err(_) => return Err(StreamEnd::Shutdown),
                 },
-                _ = poll.tick() => Wake::Commit,
+                () = at(self.look_again_at) => Wake::Commit,
                 _ = heartbeat.tick() => Wake::Heartbeat,
                 message = self.incoming.message() => match message {
                     Ok(Some(message)) => Wake::Message(message),
@@ -163,7 +165,7 @@ impl Stream<'_> {
             };
             match wake {
                 Wake::Commit => self.send_new_revisions().await?,
-                Wake::Heartbeat => self.send_heartbeat().await?,
+                Wake::Heartbeat => self.beat().await?,
                 Wake::Message(message) => self.take_in(message).await?,
             }
         }
@@ -179,10 +181,12 @@ impl Stream<'_> {
             return self.send_snapshot().await;
         }
         if let Some(pool) = self.app.database.shared_pool() {
-            broker_sessions::take_over(pool, &self.session_id, self.physical_cluster, self.broker_id).await?;
+            broker_sessions::take_over(pool, &self.session.id, self.physical_cluster, self.broker_id).await?;
         }
         let may_resume = hello.epoch == self.epoch && state.can_resume_from(hello.revision);
         if !may_resume {
+            // Others wait for this broker from now on.
+            self.record_session(0).await;
             return self.send_snapshot().await;
         }
         self.outgoing.send(Update::Resume(Resume { epoch: self.epoch, revision: hello.revision })).await?;
@@ -203,6 +207,7 @@ impl Stream<'_> {
         let mut transaction = self.app.database.write().await?;
         installation::begin_epoch_after(&mut transaction, self.epoch, self.app.clock.now()).await?;
         transaction.commit().await?;
+        self.app.propagation.everybody_look_again();
         Ok(())
     }
 
@@ -215,9 +220,11 @@ impl Stream<'_> {
 
     async fn send_new_revisions(&mut self) -> Result<(), StreamEnd> {
         loop {
+            self.look_again_at = None;
             let (epoch, events) = match self.read_events().await {
                 Ok(read) => read,
                 Err(error) => {
+                    self.look_again_at = Some(Instant::now() + RETRY_DELAY);
                     warn!(error = &error as &dyn std::error::Error, "cannot read config events; trying again");
                     return Ok(());
                 }
@@ -265,12 +272,15 @@ impl Stream<'_> {
         self.is_deaf = self.session.is_deaf();
     }
 
-    async fn send_heartbeat(&mut self) -> Result<(), StreamEnd> {
+    async fn beat(&mut self) -> Result<(), StreamEnd> {
         self.report_deafness();
         if self.is_deaf {
             self.forget_session().await;
-        } else {
-            self.record_session(self.app.propagation.acknowledged_by(&self.session)).await;
+        }
+        if self.app.database.shared_pool().is_none() {
+            // Nobody looks for all streams where only this process commits: here a commit is found that failed to say
+            // so.
+            self.send_new_revisions().await?;
         }
         let head_revision = self.sent.max(*self.session.commits.borrow());
         let heartbeat = Heartbeat { head_revision, server_time_ms: self.app.clock.now().as_millis() };
@@ -320,26 +330,31 @@ impl Stream<'_> {
 
     async fn record_session(&self, revision: u64) {
         let Some(pool) = self.app.database.shared_pool() else { return };
-        let replica_id = &self.app.replica_id;
-        let recorded = broker_sessions::record(
-            pool,
-            &self.session_id,
-            replica_id,
-            self.physical_cluster,
-            self.broker_id,
+        let session = BrokerSession {
+            id: self.session.id.clone(),
+            physical_cluster: self.physical_cluster.clone(),
+            broker_id: self.broker_id,
             revision,
-        );
-        if let Err(error) = recorded.await {
+        };
+        if let Err(error) = broker_sessions::record(pool, &self.app.replica_id, &[session]).await {
             warn!(error = &error as &dyn std::error::Error, "cannot record how far a broker is");
         }
     }
 
     async fn forget_session(&self) {
         let Some(pool) = self.app.database.shared_pool() else { return };
-        if let Err(error) = broker_sessions::remove(pool, &self.session_id).await {
+        if let Err(error) = broker_sessions::remove(pool, &[&self.session.id]).await {
             // Harmless: it expires by itself.
             warn!(error = &error as &dyn std::error::Error, "cannot remove the record of a broker that left");
         }
+    }
+}
+
+/// Waits until a time; for ever if there is none.
+async fn at(time: Option<Instant>) {
+    match time {
+        Some(time) => sleep_until(time).await,
+        None => std::future::pending().await,
     }
 }
 

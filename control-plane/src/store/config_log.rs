@@ -9,6 +9,7 @@ use std::collections::BTreeMap;
 use millstream_api::fleet::{ConfigEvent, Delta};
 use millstream_api::ids::PhysicalClusterId;
 use prost::Message as _;
+use sqlx::PgPool;
 
 use super::Transaction;
 use super::error::StoreError;
@@ -34,6 +35,25 @@ impl LogState {
         let next_is_logged = revision < self.head && self.oldest.is_some_and(|oldest| oldest <= revision + 1);
         caught_up || next_is_logged
     }
+}
+
+/// The epoch of all streams, and the newest revision of some physical clusters. Only on PostgreSQL there are other
+/// replicas that change them.
+pub async fn heads(
+    pool: &PgPool,
+    physical_clusters: &[PhysicalClusterId],
+) -> Result<(u64, Vec<(PhysicalClusterId, u64)>), StoreError> {
+    let names: Vec<&str> = physical_clusters.iter().map(PhysicalClusterId::as_str).collect();
+    let rows: Vec<(i64, String, i64)> = sqlx::query_as(
+        "SELECT epoch, physical_cluster_id, revision FROM installation, shard_heads \
+         WHERE installation.id = 1 AND physical_cluster_id = ANY($1)",
+    )
+    .bind(names)
+    .fetch_all(pool)
+    .await?;
+    let epoch = rows.first().map_or(0, |(epoch, _, _)| to_unsigned(*epoch));
+    let heads = rows.into_iter().filter_map(|(_, name, revision)| Some((name.parse().ok()?, to_unsigned(revision))));
+    Ok((epoch, heads.collect()))
 }
 
 /// Makes the counter of a new physical cluster.

@@ -3,6 +3,7 @@
 
 pub mod audit_writer;
 pub mod clean_up;
+pub mod config_heads;
 pub mod deadlines;
 pub mod driver;
 pub mod leased;

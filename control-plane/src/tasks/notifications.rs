@@ -1,7 +1,7 @@
 //! Hears of config revisions and of work for agents that other replicas commit (PostgreSQL's LISTEN) and wakes the
 //! streams here.
 //!
-//! Only shortens the wait: streams look at the log once a second anyway.
+//! Only shortens the wait: `config_heads` looks at the logs anyway.
 
 use std::sync::Arc;
 use std::time::Duration;

@@ -177,6 +177,13 @@ on_both_engines! {
         assert!(other.image().clusters.is_empty() && other.image().api_keys.is_empty());
     }
 
+    async fn another_epoch_reaches_a_broker_that_is_connected(engine: Engine) {
+        let installation = Installation::start(engine).await;
+        let (_agent, broker) = installation.fleet().await;
+        installation.run_statement("UPDATE installation SET epoch = epoch + 1").await;
+        broker.wait_for(|image| image.snapshots == 2).await;
+    }
+
     async fn heartbeats_come_on_an_idle_stream(engine: Engine) {
         let installation = Installation::start(engine).await;
         let (_agent, broker) = installation.fleet().await;
