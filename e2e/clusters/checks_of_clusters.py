@@ -1,11 +1,13 @@
 """Kinds of clusters as their owners see them: Basic becomes Standard under load, and a Dedicated cluster from creation to the last file.
 
-Needs BOOTSTRAP_SERVERS, API_KEY, API_SECRET, REST_URL, ENVIRONMENT_ID, CLUSTER_ID, CLOUD_API_KEY, CLOUD_API_SECRET, DATA_DIR.
+Needs BOOTSTRAP_SERVERS, API_KEY, API_SECRET, REST_URL, ENVIRONMENT_ID, CLUSTER_ID, CLOUD_API_KEY, CLOUD_API_SECRET, DATA_DIR; CHECKS_JAR and
+BUILD_DIR for the program in Java.
 """
 import base64
 import json
 import os
 import pathlib
+import subprocess
 import threading
 import time
 import urllib.error
@@ -137,6 +139,51 @@ def a_basic_cluster_becomes_standard_without_a_failed_produce():
     expect(204, "DELETE", f"/cmk/v2/clusters/{cluster['id']}?environment={ENVIRONMENT}")
 
 
+class JavaUnderLoad:
+    """The idempotent producer of Apache Kafka's Java client, writing in the background."""
+
+    def __init__(self, client, topic):
+        properties = pathlib.Path(os.environ["BUILD_DIR"]) / "under-load.properties"
+        properties.write_text(
+            f"bootstrap.servers={client['bootstrap.servers'].replace('SASL_PLAINTEXT://', '')}\nsecurity.protocol=SASL_PLAINTEXT\nsasl.mechanism=PLAIN\n"
+            "sasl.jaas.config=org.apache.kafka.common.security.plain.PlainLoginModule required "
+            f'username="{client["sasl.username"]}" password="{client["sasl.password"]}";\n')
+        command = ["java", "-Xmx512m", "-XX:+UseSerialGC", "-Dorg.slf4j.simpleLogger.defaultLogLevel=error", "-cp", os.environ["CHECKS_JAR"]]
+        self.process = subprocess.Popen([*command, "io.millstream.e2e.UnderLoad", properties, topic], stdin=subprocess.PIPE,
+                                        stdout=subprocess.PIPE, text=True)
+        self.lines = []
+        self.reader = threading.Thread(target=lambda: self.lines.extend(self.process.stdout))
+        self.reader.start()
+
+    def delivered(self):
+        counts = [int(line.split()[1]) for line in self.lines if line.startswith("delivered ")]
+        return counts[-1] if counts else 0
+
+    def finish(self):
+        """Ends the writing; fails unless every record was delivered once, in order, at the first attempt."""
+        self.process.stdin.close()
+        status = self.process.wait(120)
+        self.reader.join()
+        problems = [line for line in self.lines if not line.startswith("delivered ")]
+        assert status == 0 and len(problems) == 1 and problems[0].startswith("end of "), problems
+
+
+def the_idempotent_producer_of_java_does_not_notice_the_change():
+    """Basic becomes Standard under Java's idempotent producer: no record refused, repeated, lost, doubled or out of order"""
+    cluster = provisioned(create({"kind": "Basic"})["id"])
+    client, topic = client_with_key_of(cluster), name("under-java")
+    make_topic(client, topic, 3)
+    writer = JavaUnderLoad(client, topic)
+    try:
+        eventually(lambda: writer.delivered() > 1_000, "records are delivered before the change")
+        equal(200, change(cluster["id"], {"config": {"kind": "Standard"}})[0])
+        after_change = writer.delivered()
+        eventually(lambda: writer.delivered() > after_change + 1_000, "records are delivered after the change")
+    finally:
+        writer.finish()
+    expect(204, "DELETE", f"/cmk/v2/clusters/{cluster['id']}?environment={ENVIRONMENT}")
+
+
 def folders(path):
     return sorted(entry.name for entry in path.iterdir()) if path.is_dir() else []
 
@@ -197,6 +244,7 @@ def two_dedicated_clusters_do_not_see_each_other():
 
 checks = Checks("clusters")
 checks.run(a_basic_cluster_becomes_standard_without_a_failed_produce)
+checks.run(the_idempotent_producer_of_java_does_not_notice_the_change)
 checks.run(a_dedicated_cluster_from_creation_to_its_last_file)
 checks.run(two_dedicated_clusters_do_not_see_each_other)
 checks.finish()

@@ -3,6 +3,7 @@
 //! Each suite is a program in its own folder beside this crate (Java, Go, Python, shell tools); this crate builds it, starts the
 //! server it talks to, runs it and reads its count. It promises that nothing it starts outlives it and that nothing is written into
 //! the repository. It never looks inside the server: suites see what a user sees.
+pub mod agent;
 pub mod cache;
 pub mod context;
 pub mod image;

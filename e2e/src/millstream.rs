@@ -1,8 +1,7 @@
 //! Millstream started as a user would start it: the release binary, `millstream up`, on free ports with a data directory of its own.
 //! Reads nothing but the JSON that the command prints.
-use std::fs::OpenOptions;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::Command;
 use std::sync::Mutex;
 use std::time::Duration;
 
@@ -11,7 +10,7 @@ use serde_json::Value;
 use tempfile::TempDir;
 
 use crate::context::Context;
-use crate::process::{ProcessGroup, free_port, read_first_document};
+use crate::process::{ProcessGroup, free_port, start_and_wait};
 use crate::server::{Access, RestAccess, Server};
 
 const STOP_LIMIT: Duration = Duration::from_secs(30);
@@ -156,11 +155,7 @@ impl Launch {
         let mut command = Command::new(&self.binary);
         command.arg("up").arg("--data-dir").arg(data_dir).args(["--output", "json"]).args(&self.arguments);
         command.args(["--kafka-port", &self.kafka_port.to_string(), "--http-port", &self.http_port.to_string()]);
-        let errors = OpenOptions::new().create(true).append(true).open(&self.log)?;
-        let mut process = ProcessGroup::spawn("millstream up", command.stdout(Stdio::piped()).stderr(errors))?;
-        let output =
-            process.child_mut().stdout.take().ok_or_else(|| anyhow!("millstream up has no standard output"))?;
-        let document = read_first_document("millstream up", output, &self.log)?;
+        let (process, document) = start_and_wait("millstream up", &mut command, &self.log)?;
         Ok((process, parse_access(&document)?))
     }
 }

@@ -120,8 +120,16 @@ fn log_handles(log: &Path) -> Result<(File, File)> {
     Ok((file.try_clone()?, file))
 }
 
-/// The one JSON object that a server prints once it serves.
-pub fn read_first_document(name: &str, output: ChildStdout, log: &Path) -> Result<Value> {
+/// Starts a server that prints one JSON object once it serves, and waits for that object.
+pub fn start_and_wait(name: &str, command: &mut Command, log: &Path) -> Result<(ProcessGroup, Value)> {
+    let (_, errors) = log_handles(log)?;
+    let mut process = ProcessGroup::spawn(name, command.stdout(Stdio::piped()).stderr(errors))?;
+    let output = process.child_mut().stdout.take().with_context(|| format!("{name} has no standard output"))?;
+    let document = read_first_document(name, output, log)?;
+    Ok((process, document))
+}
+
+fn read_first_document(name: &str, output: ChildStdout, log: &Path) -> Result<Value> {
     let (sender, receiver) = mpsc::channel();
     let (log, owner) = (log.to_owned(), name.to_owned());
     std::thread::spawn(move || {

@@ -1,12 +1,12 @@
 //! One replica of the control plane alone: `millstream control-plane` on ports of its own, stopped, killed and started again at will.
-use std::fs::OpenOptions;
-use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::path::PathBuf;
+use std::process::Command;
 use std::time::Duration;
 
-use anyhow::{Context as _, Result, ensure};
+use anyhow::{Result, ensure};
+use serde_json::Value;
 
-use crate::process::{ProcessGroup, free_port, read_first_document};
+use crate::process::{ProcessGroup, free_port, start_and_wait};
 
 const STOP_LIMIT: Duration = Duration::from_secs(30);
 
@@ -32,9 +32,14 @@ pub struct Replica {
 impl Replica {
     /// Starts it and waits until it serves.
     pub fn start(settings: Settings) -> Result<Self> {
+        Ok(Self::start_with(settings, &[])?.0)
+    }
+
+    /// Starts it with more arguments. Also what it printed.
+    pub fn start_with(settings: Settings, more: &[&str]) -> Result<(Self, Value)> {
         let (http_port, fleet_port) = (free_port()?, free_port()?);
-        let process = spawn(&settings, http_port, fleet_port)?;
-        Ok(Self { settings, http_port, fleet_port, process })
+        let (process, printed) = spawn(&settings, (http_port, fleet_port), more)?;
+        Ok((Self { settings, http_port, fleet_port, process }, printed))
     }
 
     pub fn url(&self) -> String {
@@ -63,25 +68,17 @@ impl Replica {
 
     /// Starts it again on the same ports.
     pub fn start_again(&mut self) -> Result<()> {
-        self.process = spawn(&self.settings, self.http_port, self.fleet_port)?;
+        (self.process, _) = spawn(&self.settings, (self.http_port, self.fleet_port), &[])?;
         Ok(())
     }
 }
 
-fn spawn(settings: &Settings, http_port: u16, fleet_port: u16) -> Result<ProcessGroup> {
+fn spawn(settings: &Settings, ports: (u16, u16), more: &[&str]) -> Result<(ProcessGroup, Value)> {
+    let (http_port, fleet_port) = ports;
     let mut command = Command::new(&settings.binary);
     command.args(["control-plane", "--output", "json", "--http-listen"]).arg(format!("127.0.0.1:{http_port}"));
     command.arg("--fleet-listen").arg(format!("127.0.0.1:{fleet_port}"));
     command.env("MILLSTREAM_DATABASE_URL", &settings.database_url).env("MILLSTREAM_AGENT_TOKEN", &settings.agent_token);
-    command.env("MILLSTREAM_SECRET_DIR", &settings.secret_dir);
+    command.env("MILLSTREAM_SECRET_DIR", &settings.secret_dir).args(more);
     start_and_wait("millstream control-plane", &mut command, &settings.log)
-}
-
-/// Starts a command that prints one JSON object once it serves.
-fn start_and_wait(name: &str, command: &mut Command, log: &Path) -> Result<ProcessGroup> {
-    let errors = OpenOptions::new().create(true).append(true).open(log)?;
-    let mut process = ProcessGroup::spawn(name, command.stdout(Stdio::piped()).stderr(errors))?;
-    let output = process.child_mut().stdout.take().with_context(|| format!("{name} has no standard output"))?;
-    read_first_document(name, output, log)?;
-    Ok(process)
 }

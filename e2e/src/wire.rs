@@ -18,6 +18,8 @@ pub const API_VERSIONS: i16 = 18;
 pub const CREATE_TOPICS: i16 = 19;
 pub const SASL_AUTHENTICATE: i16 = 36;
 
+pub const SASL_AUTHENTICATION_FAILED: i16 = 58;
+
 const LIMIT: Duration = Duration::from_secs(20);
 const LARGEST_RESPONSE: usize = 64 << 20;
 
@@ -46,14 +48,22 @@ impl Wire {
 
     /// Connects and logs in with the API key.
     pub fn log_in(access: &Access) -> Result<Self> {
+        Self::try_log_in(access)?.ok_or_else(|| anyhow!("the key was refused"))
+    }
+
+    /// Connects and logs in; none if the server refuses the key.
+    pub fn try_log_in(access: &Access) -> Result<Option<Self>> {
         let mut wire = Self::connect(&access.bootstrap_servers)?;
         let mut body = Vec::new();
         put_string(&mut body, "PLAIN");
         let answer = wire.call(SASL_HANDSHAKE, 1, &body)?;
         ensure!(Fields::new(&answer).i16()? == 0, "the handshake was refused");
         let answer = wire.call(SASL_AUTHENTICATE, 0, &plain(&access.api_key, &access.api_secret))?;
-        ensure!(Fields::new(&answer).i16()? == 0, "the key was refused");
-        Ok(wire)
+        match Fields::new(&answer).i16()? {
+            0 => Ok(Some(wire)),
+            SASL_AUTHENTICATION_FAILED => Ok(None),
+            code => bail!("the login was answered with error {code}"),
+        }
     }
 
     /// Sends bytes as they are. An error means that the server has closed the connection.

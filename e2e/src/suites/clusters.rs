@@ -1,10 +1,11 @@
-//! Kinds of clusters with librdkafka: a change of kind under load, and the life of a Dedicated cluster, files included.
+//! Kinds of clusters with librdkafka and the Java client: a change of kind under load, and the life of a Dedicated cluster, files included.
 use std::process::Command;
 use std::time::Duration;
 
 use anyhow::{Result, bail};
 
 use super::Suite;
+use super::java;
 use super::python::virtual_environment;
 use crate::context::{Against, Context};
 use crate::millstream::Millstream;
@@ -15,7 +16,7 @@ use crate::server::Server as _;
 pub const SUITE: Suite = Suite {
     name: "clusters",
     about: "Basic becomes Standard under load; Dedicated clusters from creation to the last file",
-    needs: &[need::PYTHON],
+    needs: &[need::PYTHON, need::JAVA, need::MAVEN],
     run,
 };
 
@@ -23,6 +24,7 @@ fn run(context: &Context) -> Result<Outcome> {
     if context.against != Against::Millstream {
         bail!("Apache Kafka has no kinds of clusters");
     }
+    let jar = java::build_jar(context, "java", "checks.jar")?;
     let python = virtual_environment(context)?;
     let server = Millstream::start_new(context)?;
     let mut command = Command::new(python);
@@ -30,5 +32,6 @@ fn run(context: &Context) -> Result<Outcome> {
     command.env("PYTHONDONTWRITEBYTECODE", "1").env("PYTHONPATH", context.e2e_dir("python"));
     server.access().set_environment(&mut command);
     command.env("DATA_DIR", server.data_dir());
+    command.env("CHECKS_JAR", jar).env("BUILD_DIR", context.build_dir("clusters")?);
     context.run_suite_program("clusters", &mut command, Duration::from_secs(180))
 }

@@ -10,8 +10,9 @@ use crate::context::Context;
 use crate::outcome::Outcome;
 use crate::server::{Access, Server};
 use crate::wire::{
-    API_VERSIONS, Batch, CREATE_TOPICS, FETCH, Fields, METADATA, PRODUCE, Reply, SASL_AUTHENTICATE, SASL_HANDSHAKE,
-    Wire, create_topic, plain, produce, produce_result, put_bytes, put_string,
+    API_VERSIONS, Batch, CREATE_TOPICS, FETCH, Fields, METADATA, PRODUCE, Reply, SASL_AUTHENTICATE,
+    SASL_AUTHENTICATION_FAILED, SASL_HANDSHAKE, Wire, create_topic, plain, produce, produce_result, put_bytes,
+    put_string,
 };
 
 pub const SUITE: Suite =
@@ -19,7 +20,6 @@ pub const SUITE: Suite =
 
 const UNSUPPORTED_VERSION: i16 = 35;
 const UNSUPPORTED_SASL_MECHANISM: i16 = 33;
-const SASL_AUTHENTICATION_FAILED: i16 = 58;
 const CORRUPT_MESSAGE: i16 = 2;
 const UNKNOWN_TOPIC_OR_PARTITION: i16 = 3;
 const MESSAGE_TOO_LARGE: i16 = 10;

@@ -1,5 +1,5 @@
 //! Apache Kafka's own Java client: producer, consumer and admin.
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 
@@ -40,9 +40,21 @@ pub(super) fn build_jar(context: &Context, project: &str, jar: &str) -> Result<P
     Ok(product)
 }
 
-pub(super) fn java(jar: &std::path::Path) -> Command {
+pub(super) fn java(jar: &Path) -> Command {
+    let mut command = virtual_machine();
+    command.arg("-jar").arg(jar);
+    command
+}
+
+/// Another program of the checks.
+pub(super) fn java_class(jar: &Path, class: &str) -> Command {
+    let mut command = virtual_machine();
+    command.arg("-cp").arg(jar).arg(format!("io.millstream.e2e.{class}"));
+    command
+}
+
+fn virtual_machine() -> Command {
     let mut command = Command::new("java");
     command.args(["-Xmx512m", "-XX:+UseSerialGC", "-Dorg.slf4j.simpleLogger.defaultLogLevel=error"]);
-    command.arg("-jar").arg(jar);
     command
 }

@@ -6,6 +6,7 @@ use crate::need::Need;
 use crate::outcome::Outcome;
 
 mod clusters;
+mod control_plane;
 mod crash;
 mod franz_go;
 mod hostile;
@@ -36,6 +37,7 @@ pub const SUITES: &[Suite] = &[
     terraform_contract::SUITE,
     schemathesis::SUITE,
     clusters::SUITE,
+    control_plane::SUITE,
     tweets::SUITE,
     wire::SUITE,
     java::SUITE,

@@ -3,12 +3,15 @@ use std::path::PathBuf;
 use std::process::Command;
 use std::time::Duration;
 
-use anyhow::{Result, bail};
+use anyhow::{Context as _, Result, bail};
+use serde_json::json;
 
-use super::Suite;
+use super::{Suite, java};
 use crate::context::{Against, Context};
 use crate::need;
 use crate::outcome::Outcome;
+use crate::rest::{Rest, text_at};
+use crate::server::{Access, Server};
 
 pub const CONFLUENT_KAFKA: Suite = Suite {
     name: "confluent-kafka",
@@ -19,8 +22,8 @@ pub const CONFLUENT_KAFKA: Suite = Suite {
 
 pub const ACCESS: Suite = Suite {
     name: "access",
-    about: "what confluent-kafka may do with ACLs, with role bindings and with neither",
-    needs: &[need::PYTHON],
+    about: "what confluent-kafka and the Java client may do with ACLs, with role bindings and with neither",
+    needs: &[need::PYTHON, need::JAVA, need::MAVEN],
     run: run_access,
 };
 
@@ -35,12 +38,40 @@ fn run_access(context: &Context) -> Result<Outcome> {
     if context.against != Against::Millstream {
         bail!("Apache Kafka has no REST API to make accounts and roles with");
     }
-    run(context, "access", "access_checks.py")
+    let server = context.start_server()?;
+    let mut outcome = run_on(context, server.as_ref(), "access", "access_checks.py")?;
+    outcome += run_access_of_java(context, server.access())?;
+    Ok(outcome)
+}
+
+/// The same for Java, whose clients tell refusals apart by the class of their exceptions.
+fn run_access_of_java(context: &Context, administrator: &Access) -> Result<Outcome> {
+    let jar = java::build_jar(context, "java", "checks.jar")?;
+    let build_dir = context.build_dir("access")?;
+    let (of_administrator, of_nobody) =
+        (build_dir.join("administrator.properties"), build_dir.join("nobody.properties"));
+    let rest = administrator.rest.as_ref().context("the server has no REST API")?;
+    let mut caller = Rest::connect(&rest.url, &rest.cloud_api_key, &rest.cloud_api_secret)?;
+    let body = json!({"display_name": "nobody-of-java", "description": ""});
+    let account = text_at(&caller.call("POST", "/iam/v2/service-accounts", Some(&body))?, "/id")?;
+    let resource = json!({"id": rest.cluster_id, "environment": rest.environment_id});
+    let body = json!({"spec": {"display_name": "nobody", "owner": {"id": account}, "resource": resource}});
+    let key = caller.call("POST", "/iam/v2/api-keys", Some(&body))?;
+    let (api_key, api_secret) = (text_at(&key, "/id")?, text_at(&key, "/spec/secret")?);
+    administrator.write_java_properties(&of_administrator)?;
+    Access { api_key, api_secret, ..administrator.clone() }.write_java_properties(&of_nobody)?;
+    let mut command = java::java_class(&jar, "AccessChecks");
+    command.arg(of_administrator).arg(of_nobody).arg(format!("User:{account}"));
+    context.run_suite_program("access", &mut command, Duration::from_secs(300))
 }
 
 fn run(context: &Context, name: &str, script: &str) -> Result<Outcome> {
-    let python = virtual_environment(context)?;
     let server = context.start_server()?;
+    run_on(context, server.as_ref(), name, script)
+}
+
+fn run_on(context: &Context, server: &dyn Server, name: &str, script: &str) -> Result<Outcome> {
+    let python = virtual_environment(context)?;
     let mut command = Command::new(python);
     command.env("PYTHONDONTWRITEBYTECODE", "1").arg(context.e2e_dir("python").join(script));
     server.access().set_environment(&mut command);

@@ -3,12 +3,11 @@
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, anyhow, bail};
-use millstream_api::fleet::agent_service_client::AgentServiceClient;
 use millstream_api::fleet::broker_service_client::BrokerServiceClient;
 use millstream_api::fleet::{
-    Ack, AgentHello, AgentReport, BrokerHello, BrokerUpdate, ConfigUpdate, DesiredPhysicalCluster, agent_instruction,
-    agent_report, broker_update, config_update,
+    Ack, BrokerHello, BrokerUpdate, ConfigUpdate, DesiredPhysicalCluster, broker_update, config_update,
 };
+use millstream_e2e::agent::Agent;
 use millstream_e2e::postgres::Postgres;
 use millstream_e2e::replica::{Replica, Settings};
 use tokio::sync::mpsc;
@@ -25,6 +24,7 @@ const KIB_PER_STREAM: f64 = 64.0;
 const OPENING: usize = 50;
 /// What waits to be sent in one stream.
 const OUTGOING: usize = 4;
+const LIMIT: Duration = Duration::from_secs(30);
 const AGENT_TOKEN: &str = "the token of a benchmark";
 
 pub fn measure(database: Database, postgres: Option<&Postgres>, workbench: &Workbench) -> Result<Vec<Line>> {
@@ -42,15 +42,16 @@ pub fn measure(database: Database, postgres: Option<&Postgres>, workbench: &Work
         secret_dir: directory.path().join("secrets"),
         log: workbench.context.log.clone(),
     })?;
+    let agent = Agent::start(vec![replica.fleet_url()], AGENT_TOKEN.to_owned())?;
+    let shared = agent.wait_for_physical_cluster(LIMIT)?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     runtime.block_on(async {
-        let agent = Agent::connect(&replica.fleet_url()).await?;
         // One broker first: whatever the first stream allocates once belongs to no stream.
-        let mut streams = vec![Stream::open(&replica.fleet_url(), &agent.shared, 0).await?];
+        let mut streams = vec![Stream::open(&replica.fleet_url(), &shared, 0).await?];
         let before = usage::rss_mib(replica.pid())?;
         for first in (1..count).step_by(OPENING) {
             let opening = (first..count.min(first + OPENING))
-                .map(|id| tokio::spawn(open(replica.fleet_url(), agent.shared.clone(), id)));
+                .map(|id| tokio::spawn(open(replica.fleet_url(), shared.clone(), id)));
             for stream in opening.collect::<Vec<_>>() {
                 streams.push(stream.await??);
             }
@@ -81,32 +82,6 @@ fn target(per_stream: f64) -> String {
 fn line(name: &str, count: usize, value: String, target: String) -> Line {
     let cells = vec![count.to_string(), value, String::new(), String::new(), target];
     Line { name: name.to_owned(), cells }
-}
-
-/// Who is told of physical clusters, and of the tokens of their brokers.
-struct Agent {
-    shared: DesiredPhysicalCluster,
-    /// The stream lives as long as both of these.
-    _reports: mpsc::Sender<AgentReport>,
-    _instructions: Streaming<millstream_api::fleet::AgentInstruction>,
-}
-
-impl Agent {
-    /// Connects and waits for the shared physical cluster.
-    async fn connect(url: &str) -> Result<Self> {
-        let mut client = AgentServiceClient::new(connect(url).await?);
-        let (reports, receiver) = mpsc::channel(OUTGOING);
-        let hello = AgentHello { agent_id: "bench".into(), version: "bench".into(), regions: Vec::new() };
-        reports.send(AgentReport { report: Some(agent_report::Report::Hello(hello)) }).await?;
-        let request = with_token(ReceiverStream::new(receiver), AGENT_TOKEN)?;
-        let mut instructions = client.sync(request).await?.into_inner();
-        loop {
-            let message = instructions.message().await?.context("the agent's stream ended")?;
-            if let Some(agent_instruction::Instruction::Desired(shared)) = message.instruction {
-                return Ok(Self { shared, _reports: reports, _instructions: instructions });
-            }
-        }
-    }
 }
 
 /// One broker's.
