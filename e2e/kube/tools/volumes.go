@@ -17,9 +17,8 @@ import (
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/client-go/kubernetes"
+	"k8s.io/client-go/kubernetes/scheme"
 	"k8s.io/client-go/tools/reference"
-	"k8s.io/kubernetes/pkg/api/legacyscheme"
-	_ "k8s.io/kubernetes/pkg/apis/core/install"
 )
 
 const (
@@ -85,7 +84,7 @@ func provision(ctx context.Context, client kubernetes.Interface, root string, cl
 	if err := os.Chmod(path, everybodyReadsWrites); err != nil { // past the umask
 		return err
 	}
-	owner, err := reference.GetReference(legacyscheme.Scheme, claim)
+	owner, err := reference.GetReference(scheme.Scheme, claim)
 	if err != nil {
 		return err
 	}
