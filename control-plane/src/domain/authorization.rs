@@ -8,7 +8,7 @@ use std::collections::BTreeSet;
 
 use millstream_api::crn::{PatternType, ResourcePattern, Scope};
 use millstream_api::ids::{EnvironmentId, LogicalClusterId, Principal, ServiceAccountId, UserId};
-use millstream_api::role::Role;
+use millstream_api::role::{KafkaResource, Operations, Role};
 
 /// What can be done.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -265,6 +265,47 @@ impl Grants {
         Visible::Only(visible)
     }
 
+    /// Whether the caller may have a key of an owner with these roles: one for a Kafka cluster, or a Cloud key.
+    ///
+    /// Whoever has a key of somebody may do what that one may. Confluent lets the owner of a service account, and for
+    /// Kafka clusters who administers resource keys, make keys whatever the account may do: it is what these roles are
+    /// for. For anybody else the owner must not have more than the caller, where the key opens something.
+    pub fn may_have_key_of(
+        &self,
+        owner: &Principal,
+        owner_roles: &[(Role, Scope)],
+        cluster: Option<(&EnvironmentId, &LogicalClusterId)>,
+    ) -> bool {
+        let makes_any_key = |role: Role, scope: &Scope| match (role, scope) {
+            (Role::ResourceOwner, Scope::ServiceAccount(account)) => {
+                *owner == Principal::ServiceAccount(account.clone())
+            }
+            (Role::ResourceKeyAdmin, Scope::Organization) => cluster.is_some(),
+            (Role::ResourceKeyAdmin, Scope::Cluster(_, id)) => cluster.is_some_and(|(_, cluster)| cluster == id),
+            _ => false,
+        };
+        if *owner == self.principal || self.roles.iter().any(|(role, scope)| makes_any_key(*role, scope)) {
+            return true;
+        }
+        owner_roles.iter().all(|(role, scope)| match cluster {
+            None => self.has(*role, scope),
+            Some(cluster) => opened_by_kafka_key(*role, scope, cluster).is_none_or(|scope| self.has(*role, &scope)),
+        })
+    }
+
+    /// Whether the caller has this role, or administers everything that it reaches.
+    fn has(&self, role: Role, scope: &Scope) -> bool {
+        self.roles.iter().any(|(own_role, own_scope)| {
+            let administers = match (own_role, own_scope) {
+                (Role::OrganizationAdmin, _) => true,
+                (Role::EnvironmentAdmin, Scope::Environment(id)) => environment_of(scope) == Some(id),
+                (Role::CloudClusterAdmin, Scope::Cluster(_, id)) => cluster_of(scope) == Some(id),
+                _ => false,
+            };
+            administers || (*own_role == role && own_scope == scope)
+        })
+    }
+
     fn own_user(&self) -> Option<UserId> {
         match &self.principal {
             Principal::User(id) => Some(id.clone()),
@@ -283,6 +324,25 @@ impl Grants {
         };
         owned.chain(own).collect()
     }
+}
+
+/// What a role opens to a key for a Kafka cluster: only what is in that cluster, and nothing if the role is about other
+/// things than Kafka.
+fn opened_by_kafka_key(role: Role, scope: &Scope, cluster: (&EnvironmentId, &LogicalClusterId)) -> Option<Scope> {
+    let resources =
+        [KafkaResource::Topic, KafkaResource::Group, KafkaResource::TransactionalId, KafkaResource::Cluster];
+    let is_about_kafka = resources.iter().any(|resource| role.kafka_operations(*resource) != Operations::NONE);
+    let (environment, id) = cluster;
+    let reaches_cluster = match scope {
+        Scope::Organization => true,
+        Scope::Environment(own) => own == environment,
+        Scope::Cluster(_, own) | Scope::KafkaResource(_, own, _) => own == id,
+        Scope::ServiceAccount(_) => false,
+    };
+    (is_about_kafka && reaches_cluster).then(|| match scope {
+        Scope::KafkaResource(..) => scope.clone(),
+        _ => Scope::Cluster(environment.clone(), id.clone()),
+    })
 }
 
 fn everybody_may(action: Action) -> bool {

@@ -228,3 +228,40 @@ fn only_an_organization_administrator_sets_the_password_of_another() {
     assert_eq!(human.decide(Action::SetPassword, Target::User(&user(0))), Decision::Allowed);
     assert_eq!(human.decide(Action::SetPassword, Target::User(&user(1))), Decision::Hidden);
 }
+
+#[test]
+fn nobody_has_a_key_of_somebody_who_may_do_more() {
+    use Role::{
+        AccountAdmin, CloudClusterAdmin, DeveloperRead, EnvironmentAdmin, OrganizationAdmin, ResourceKeyAdmin,
+        ResourceOwner,
+    };
+    let (first, second) = (cluster(0), cluster(2));
+    let on = |cluster: &(EnvironmentId, LogicalClusterId)| Scope::Cluster(cluster.0.clone(), cluster.1.clone());
+    let owner = Principal::ServiceAccount(account(1));
+    let check = |caller: (Role, Scope), owner_role: (Role, Scope), cloud: bool, kafka: bool| {
+        let roles = [owner_role];
+        let caller = a_program(vec![caller]);
+        let found = [None, Some((&first.0, &first.1))].map(|cluster| caller.may_have_key_of(&owner, &roles, cluster));
+        assert_eq!(found, [cloud, kafka], "{caller:?} with a key of {roles:?}");
+    };
+    let organization = || Scope::Organization;
+    check((AccountAdmin, organization()), (OrganizationAdmin, organization()), false, false);
+    check((AccountAdmin, organization()), (EnvironmentAdmin, Scope::Environment(environment(0))), false, false);
+    check((AccountAdmin, organization()), (EnvironmentAdmin, Scope::Environment(environment(1))), false, true);
+    check((AccountAdmin, organization()), (CloudClusterAdmin, on(&second)), false, true);
+    check((AccountAdmin, organization()), (DeveloperRead, topics(0, "t", PatternType::Literal)), false, false);
+    check((AccountAdmin, organization()), (AccountAdmin, organization()), true, true);
+    check((OrganizationAdmin, organization()), (OrganizationAdmin, organization()), true, true);
+    // In its own scope an administrator may do everything, so a key for a cluster there opens nothing new.
+    check((CloudClusterAdmin, on(&first)), (OrganizationAdmin, organization()), false, true);
+    check((EnvironmentAdmin, Scope::Environment(environment(0))), (CloudClusterAdmin, on(&first)), true, true);
+    check((CloudClusterAdmin, on(&second)), (OrganizationAdmin, organization()), false, false);
+    // What these roles are for.
+    check((ResourceOwner, Scope::ServiceAccount(account(1))), (OrganizationAdmin, organization()), true, true);
+    check((ResourceOwner, Scope::ServiceAccount(account(2))), (OrganizationAdmin, organization()), false, false);
+    check((ResourceKeyAdmin, organization()), (CloudClusterAdmin, on(&first)), false, true);
+    check((ResourceKeyAdmin, on(&second)), (CloudClusterAdmin, on(&first)), false, false);
+    let own = a_program(Vec::new());
+    assert!(own.may_have_key_of(&own.principal, &[(OrganizationAdmin, organization())], None));
+    assert!(own.may_have_key_of(&owner, &[], None), "nobody has less than nothing");
+}

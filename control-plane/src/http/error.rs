@@ -67,7 +67,11 @@ impl ApiError {
 
     /// 403: the caller sees the object, but may not do this.
     pub fn forbidden() -> Self {
-        let detail = "no role of the caller allows this: ask an administrator for a role binding";
+        Self::forbidden_because("no role of the caller allows this: ask an administrator for a role binding")
+    }
+
+    /// 403: the caller sees the object, but may not do this, for a reason that roles alone do not tell.
+    pub fn forbidden_because(detail: impl Into<String>) -> Self {
         Self::new(StatusCode::FORBIDDEN, "user_unauthorized", "Forbidden", detail)
     }
 

@@ -120,6 +120,32 @@ on_both_engines! {
         assert_eq!(created.text_at("/spec/owner/id"), user);
     }
 
+    async fn nobody_makes_a_key_with_which_he_could_do_more(engine: Engine) {
+        let installation = Installation::start(engine).await;
+        let rest = &installation.rest;
+        let (cluster, plain) = cluster_and_account(rest).await;
+        let organization = format!("crn://confluent.cloud/organization={}", installation.organization.organization_id);
+        let mut callers = Vec::new();
+        for (name, role) in [("accounts", "AccountAdmin"), ("keys", "ResourceKeyAdmin")] {
+            let account = rest.create_service_account(name).await;
+            rest.bind_role(&account, role, &organization).await;
+            callers.push(rest.create_cloud_key(&account).await);
+        }
+        let powerful = rest.create_service_account("powerful").await;
+        rest.bind_role(&powerful, "OrganizationAdmin", &organization).await;
+        let keys = "SELECT COUNT(*) FROM api_keys";
+        installation.wait_for_number(keys, 3).await;
+        for caller in &callers {
+            let refused = caller.post("/iam/v2/api-keys", cloud_key_body(&powerful)).await;
+            assert_eq!(refused.expect_error(403), "/spec/owner/id");
+            assert!(refused.text.contains("the owner has roles that the caller does not have"), "{}", refused.text);
+        }
+        installation.wait_for_number(keys, 3).await;
+        callers[0].post("/iam/v2/api-keys", cloud_key_body(&plain)).await.expect(202);
+        // Keys of clusters are what a ResourceKeyAdmin makes.
+        callers[1].post("/iam/v2/api-keys", kafka_key_body(&powerful, &cluster)).await.expect(202);
+    }
+
     async fn the_own_key_can_be_deleted_and_then_opens_nothing(engine: Engine) {
         let installation = Installation::start(engine).await;
         let own = installation.organization.cloud_api_key.to_string();

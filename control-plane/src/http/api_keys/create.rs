@@ -24,7 +24,7 @@ use crate::random;
 use crate::store::api_keys::{self, ApiKey as Row};
 use crate::store::error::StoreError;
 use crate::store::logical_clusters::{self, LogicalCluster};
-use crate::store::{Transaction, config_log, quotas, service_accounts, shard, users};
+use crate::store::{Transaction, config_log, quotas, role_bindings, service_accounts, shard, users};
 
 /// Creates an API key. The answer is the only one that shows the secret.
 #[utoipa::path(post, path = "/iam/v2/api-keys", operation_id = "createIamV2ApiKey", tag = "API keys",
@@ -49,7 +49,7 @@ pub async fn handle(
     if let Some(id) = idempotency.find(&mut transaction, &caller, &body.bytes).await? {
         let id = id.parse().map_err(|_| ApiError::internal())?;
         let row = api_keys::get(&mut transaction, &caller.scope, &id).await?.ok_or_else(idempotency::gone)?;
-        authorize_creation(&caller, &row)?;
+        authorize_creation(&mut transaction, &caller, &row).await?;
         let secret = secret_from_random(idempotency.secret_bytes(&app, &id)?);
         let announced = present_head(&mut transaction, &row).await?;
         drop(transaction);
@@ -78,7 +78,7 @@ pub async fn handle(
         created_at: now.0,
         updated_at: now.0,
     };
-    authorize_creation(&caller, &row)?;
+    authorize_creation(&mut transaction, &caller, &row).await?;
     idempotency.remember(&app, &mut transaction, &caller, &body.bytes, row.id.as_str()).await?;
     quotas::take(&mut transaction, &caller.scope, row.shares(), now).await?;
     let mut announced = Announced::new();
@@ -98,9 +98,18 @@ pub async fn handle(
     Ok(answer(&app, &caller, &row, secret, &wait).await)
 }
 
-/// Fails unless the caller may make such a key. Owner and cluster are seen already.
-fn authorize_creation(caller: &Caller, row: &Row) -> Result<(), ApiError> {
-    authorize(caller, Action::ManageApiKey, row).map_err(|_| ApiError::forbidden().at("/spec/owner/id"))
+/// Fails unless the caller may make such a key and have it. Owner and cluster are seen already.
+async fn authorize_creation(transaction: &mut Transaction, caller: &Caller, row: &Row) -> Result<(), ApiError> {
+    authorize(caller, Action::ManageApiKey, row).map_err(|_| ApiError::forbidden().at("/spec/owner/id"))?;
+    let owner = row.owner().ok_or_else(ApiError::internal)?;
+    let owner_roles = role_bindings::of_principal(transaction, caller.scope.organization_id(), &owner).await?;
+    let cluster = row.environment_id.as_ref().zip(row.cluster_id.as_ref());
+    if !caller.grants.may_have_key_of(&owner, &owner_roles, cluster) {
+        let detail = "with this key the caller could do more than its own roles allow: the owner has roles that the \
+                      caller does not have; ask somebody who has them to make the key";
+        return Err(ApiError::forbidden_because(detail).at("/spec/owner/id"));
+    }
+    Ok(())
 }
 
 /// The newest revision of the key's physical cluster: whoever knows it knows the key.
