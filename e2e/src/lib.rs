@@ -4,6 +4,7 @@
 //! server it talks to, runs it and reads its count. It promises that nothing it starts outlives it and that nothing is written into
 //! the repository. It never looks inside the server: suites see what a user sees.
 pub mod agent;
+pub mod broker;
 pub mod cache;
 pub mod context;
 pub mod image;

@@ -1,11 +1,13 @@
 //! The control plane as an installation runs it: three replicas of `millstream control-plane` on one PostgreSQL behind a list of
-//! addresses, and a broker that follows the same database. Replicas are killed and restarted, the database goes away and comes back
+//! addresses, `millstream broker` and an agent. Replicas are killed and restarted, the database goes away and comes back
 //! older; whatever was answered holds, and nothing is made twice.
 mod commit_holder;
+mod dead;
 mod keys;
 mod limits;
 mod lost_answers;
 mod outage;
+mod poison;
 mod restore;
 mod rolling;
 mod site;
@@ -20,7 +22,7 @@ use crate::outcome::Outcome;
 
 pub const SUITE: Suite = Suite {
     name: "control-plane",
-    about: "three replicas on one PostgreSQL: limits, keys, kill -9, rolling restarts, a database that goes away or is restored",
+    about: "three replicas on one PostgreSQL: limits, keys, kill -9, rolling restarts, poison, a database that goes away or is restored",
     needs: &[need::POSTGRES],
     run,
 };
@@ -37,7 +39,12 @@ const CHECKS: &[Check] = &[
     ("after kill -9 between commit and answer a key is found again and works", lost_answers::kafka_key),
     ("after kill -9 between commit and answer a cluster is found again", lost_answers::cluster),
     ("replicas restarted one after another lose nothing and make nothing twice", rolling::restarts_under_load),
+    ("what no broker understands is quarantined and holds up nobody", poison::quarantined),
     ("while the database is away calls are told to wait, and brokers let clients in", outage::database_away),
+    (
+        "brokers that start while control plane and database are dead serve, and let in whom they should",
+        dead::only_brokers,
+    ),
     ("after an older database was put in its place the keys of the lost time are dead", restore::older_database),
 ];
 

@@ -1,4 +1,4 @@
-//! The database is lost and an older copy put in its place.
+//! The database is lost and an older copy put in its place, while the broker runs on with what it knows.
 use anyhow::{Result, ensure};
 
 use super::site::{DATABASE, LIMIT, Site};
@@ -10,15 +10,15 @@ const EPOCH: &str = "SELECT epoch FROM installation";
 pub fn older_database(site: &mut Site) -> Result<()> {
     let account = site.create_account()?;
     let kept = site.create_kafka_key(&mut site.caller().at(1)?, &account)?;
-    site.stop_all()?;
+    site.stop_replicas()?;
     site.postgres.copy_database(DATABASE, COPY)?;
-    site.start_all()?;
+    site.start_replicas()?;
     let epoch = site.postgres.query(DATABASE, EPOCH)?;
     let lost = site.create_kafka_key(&mut site.caller().at(2)?, &account)?;
     ensure!(site.is_let_in(&lost)?, "a key is refused at its first use");
-    site.stop_all()?;
+    site.stop_replicas()?;
     site.postgres.restore_database(COPY, DATABASE)?;
-    site.start_all()?;
+    site.start_replicas()?;
     let is_dead = wait_until(LIMIT, || site.is_let_in(&lost).is_ok_and(|is_let_in| !is_let_in));
     ensure!(is_dead, "a key of the lost time works");
     ensure!(site.is_let_in(&kept)?, "a key that is in the copy is refused");

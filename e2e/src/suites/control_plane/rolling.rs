@@ -58,7 +58,7 @@ pub fn restarts_under_load(site: &mut Site) -> Result<()> {
         rest.call("DELETE", &format!("/iam/v2/api-keys/{}", key.id), None)?;
         rest.call("DELETE", &format!("/iam/v2/service-accounts/{account}"), None)?;
     }
-    Ok(())
+    site.wait_for_broker()
 }
 
 fn roll_out(site: &mut Site, progress: &Progress) -> Result<()> {
