@@ -4,6 +4,7 @@
 //! help text. Never reads a file and never opens a connection.
 
 pub mod admin;
+pub mod api_limits;
 pub mod broker;
 pub mod control_plane;
 pub mod session;
@@ -13,6 +14,7 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use admin::AdminNoun;
+use api_limits::ApiLimitArgs;
 use broker::BrokerArgs;
 use control_plane::ControlPlaneArgs;
 pub use session::{LoginArgs, LogoutArgs};
@@ -174,6 +176,8 @@ pub struct UpArgs {
     #[arg(long, value_name = "EMAIL", default_value = "admin@localhost", env = "MILLSTREAM_ADMIN_EMAIL",
         value_parser = millstream_control_plane::normalize_email)]
     pub admin_email: String,
+    #[command(flatten)]
+    pub limits: ApiLimitArgs,
     /// What is logged to stderr, such as info or millstream_broker=debug
     #[arg(long, value_name = "FILTER", default_value = "warn", env = "MILLSTREAM_LOG")]
     pub log: String,

@@ -7,8 +7,7 @@ use std::path::Path;
 
 use millstream_api::rest::iam::Secret;
 use millstream_control_plane::{
-    AgentCertificates, BootstrapError, Config, ControlPlane, DEFAULT_AUDIT_RETENTION_DAYS, FirstCredentials,
-    FirstLogin, FleetTls, RequestRates, SecretsSource,
+    AgentCertificates, BootstrapError, Config, ControlPlane, FirstCredentials, FirstLogin, FleetTls, SecretsSource,
 };
 use serde_json::{Value, json};
 use tokio::runtime::Runtime;
@@ -73,8 +72,8 @@ pub fn run(runtime: &Runtime, args: ControlPlaneArgs, output: Output) -> Result<
         public_url: rest_url.clone(),
         agent_token,
         secrets: SecretsSource::Directory(args.secret_dir),
-        request_rates: RequestRates::default(),
-        audit_retention_days: DEFAULT_AUDIT_RETENTION_DAYS,
+        request_rates: args.limits.request_rates(),
+        audit_retention_days: args.limits.audit_retention_days,
         tls: tls.as_ref().map(ServerTls::config),
         fleet_tls: fleet_tls.as_ref().map(|tls| FleetTls { server: tls.config(), agent_certificates }),
     };

@@ -93,3 +93,40 @@ fn it_refuses_another_secret_for_the_first_key() {
         assert!(stderr(&refused).contains(word), "{}", stderr(&refused));
     }
 }
+
+#[test]
+fn callers_are_held_to_the_rates_of_its_flags() {
+    const ENOUGH: usize = 50;
+    let folder = tempfile::tempdir().expect("folder");
+    let flags = ["--new-organization", "Acme", "--requests-per-second", "1", "--request-burst", "2"];
+    let server = start(folder.path(), &flags);
+    let refused = (0..ENOUGH).find_map(|number| {
+        let mut client = millstream(folder.path());
+        client.args(["environment", "create", &format!("environment-{number}"), "--url", &server.text("rest_url")]);
+        client.env("MILLSTREAM_CLOUD_API_KEY", server.text("cloud_api_key"));
+        let output =
+            client.env("MILLSTREAM_CLOUD_API_SECRET", server.text("cloud_api_secret")).output().expect("it runs");
+        (!output.status.success()).then_some(output)
+    });
+    let refused = refused.expect("a burst of two is over soon");
+    assert!(stderr(&refused).contains("too many requests"), "{}", stderr(&refused));
+}
+
+#[test]
+fn limits_that_make_no_sense_are_refused_by_name() {
+    let folder = tempfile::tempdir().expect("folder");
+    for (flag, value) in [
+        ("--requests-per-second", "0"),
+        ("--request-burst", "-1"),
+        ("--anonymous-requests-per-second", "many"),
+        ("--anonymous-request-burst", "1000001"),
+        ("--audit-retention-days", "0"),
+        ("--audit-retention-days", "3651"),
+    ] {
+        for command in ["up", "control-plane --database-url sqlite:x --agent-token t --secret-dir s"] {
+            let refused = run(folder.path(), &format!("{command} {flag}={value}"));
+            assert_eq!(refused.status.code(), Some(2), "{command} {flag}={value}");
+            assert!(stderr(&refused).contains(flag), "{}", stderr(&refused));
+        }
+    }
+}

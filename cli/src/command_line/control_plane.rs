@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use clap::Args;
 
 use super::LogArgs;
+use super::api_limits::ApiLimitArgs;
 
 /// How one replica of the control plane runs. All replicas of an installation have the same database, agent token and
 /// installation secret.
@@ -83,6 +84,8 @@ pub struct ControlPlaneArgs {
     /// first user shall log in, admin-email and admin-password
     #[arg(long, value_name = "DIRECTORY", requires = "first_organization")]
     pub first_credentials: Option<PathBuf>,
+    #[command(flatten)]
+    pub limits: ApiLimitArgs,
     #[command(flatten)]
     pub log: LogArgs,
 }

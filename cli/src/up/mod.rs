@@ -19,7 +19,7 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use millstream_broker::config::{ObjectStoreConfig, ObjectStoreCredentials};
-use millstream_control_plane::{ControlPlane, DEFAULT_AUDIT_RETENTION_DAYS, DatabaseUrl, RequestRates, SecretsSource};
+use millstream_control_plane::{ControlPlane, DatabaseUrl, SecretsSource};
 use tokio::runtime::Runtime;
 
 use crate::command_line::{LogArgs, LogFormat, SecurityProtocol, UpArgs};
@@ -204,8 +204,8 @@ impl Service {
             public_url: places.rest_url.clone(),
             agent_token: secrets.agent_token,
             secrets: SecretsSource::Directory(control_plane_dir),
-            request_rates: RequestRates::default(),
-            audit_retention_days: DEFAULT_AUDIT_RETENTION_DAYS,
+            request_rates: args.limits.request_rates(),
+            audit_retention_days: args.limits.audit_retention_days,
             tls: None,
             fleet_tls: None,
         });
