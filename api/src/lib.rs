@@ -7,6 +7,7 @@ pub mod broker_file;
 pub mod crn;
 pub mod fleet;
 pub mod ids;
+pub mod kafka_rest;
 pub mod plan;
 pub mod rest;
 pub mod role;

@@ -4,6 +4,8 @@ use std::time::Duration;
 
 use axum::body::{Body, Bytes, to_bytes};
 use axum::extract::{FromRequest, Request};
+use axum::http::HeaderMap;
+use axum::http::header::CONTENT_TYPE;
 use serde::de::DeserializeOwned;
 use serde_path_to_error::{Path, Segment};
 use tokio::time::timeout;
@@ -32,6 +34,9 @@ impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for JsonBody<T> {
     type Rejection = ApiError;
 
     async fn from_request(request: Request, _state: &S) -> Result<Self, ApiError> {
+        if !is_json(request.headers()) {
+            return Err(ApiError::unsupported_media_type());
+        }
         let bytes = read(request.into_body(), MAX_BODY_BYTES).await.map_err(|error| match error {
             ReadBodyError::TooLarge => {
                 ApiError::bad_request(format!("the body must have at most {MAX_BODY_BYTES} bytes")).at("")
@@ -41,6 +46,13 @@ impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for JsonBody<T> {
         let value = parse(&bytes)?;
         Ok(Self { value, bytes })
     }
+}
+
+/// A missing content type is taken for JSON, as nothing else is spoken here; patches may be called by their own names.
+fn is_json(headers: &HeaderMap) -> bool {
+    let Some(value) = headers.get(CONTENT_TYPE) else { return true };
+    let essence = value.to_str().unwrap_or("").split(';').next().unwrap_or("").trim().to_ascii_lowercase();
+    essence == "application/json" || (essence.starts_with("application/") && essence.ends_with("+json"))
 }
 
 /// Why a body could not be read.
@@ -68,6 +80,10 @@ pub async fn read(body: Body, limit: usize) -> Result<Bytes, ReadBodyError> {
 /// Parses a body, which must be a JSON object.
 pub fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, ApiError> {
     check_depth(bytes)?;
+    // The parser skips what nobody asked for without looking at it.
+    if std::str::from_utf8(bytes).is_err() {
+        return Err(ApiError::bad_request("the body must be UTF-8").at(""));
+    }
     // The parser would take a list for an object with its fields in order.
     let first = bytes.iter().find(|byte| !byte.is_ascii_whitespace());
     if first != Some(&b'{') {
@@ -110,7 +126,7 @@ fn check_depth(bytes: &[u8]) -> Result<(), ApiError> {
     Ok(())
 }
 
-/// The JSON Pointer of a path; a missing field is pointed at where it should have been.
+/// The JSON Pointer of a path; a missing field is pointed at where it should have been, and so is one that is there twice.
 fn pointer_to(path: &Path, message: &str) -> String {
     let mut pointer = String::new();
     for segment in path {
@@ -121,8 +137,8 @@ fn pointer_to(path: &Path, message: &str) -> String {
             Segment::Unknown => {}
         }
     }
-    let missing = message.strip_prefix("missing field `").and_then(|rest| rest.split_once('`'));
-    if let Some((field, _)) = missing {
+    let named = message.strip_prefix("missing field `").or_else(|| message.strip_prefix("duplicate field `"));
+    if let Some((field, _)) = named.and_then(|rest| rest.split_once('`')) {
         push_token(&mut pointer, field);
     }
     pointer

@@ -107,6 +107,12 @@ impl ApiError {
         Self::new(StatusCode::PRECONDITION_FAILED, "precondition_failed", "Precondition Failed", detail)
     }
 
+    /// 415: the body is not said to be JSON.
+    pub fn unsupported_media_type() -> Self {
+        let detail = "send the body as JSON, with the header Content-Type: application/json";
+        Self::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "unsupported_media_type", "Unsupported Media Type", detail)
+    }
+
     /// 422: each field is fine, but the whole is not offered or not possible.
     pub fn unprocessable(detail: impl Into<String>) -> Self {
         Self::new(StatusCode::UNPROCESSABLE_ENTITY, "invalid_configuration", "Unprocessable Entity", detail)

@@ -6,12 +6,13 @@
 use std::sync::Arc;
 
 use axum::Json;
-use axum::extract::{Request, State};
-use axum::http::header::{CONTENT_TYPE, LOCATION, RETRY_AFTER, WWW_AUTHENTICATE};
+use axum::extract::{MatchedPath, Request, State};
+use axum::http::header::{ALLOW, CONTENT_TYPE, LOCATION, RETRY_AFTER, WWW_AUTHENTICATE};
 use axum::http::{HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
 use millstream_api::fleet::{ForwardedRequest, HttpAnswer, MAX_FORWARDED_BODY_BYTES};
 use millstream_api::ids::{LogicalClusterId, PhysicalClusterId};
+use millstream_api::kafka_rest::endpoints::ENDPOINTS;
 use millstream_api::rest::errors::KafkaErrorBody;
 use tracing::error;
 
@@ -30,6 +31,10 @@ use crate::store::logical_clusters;
 const MAX_PATH_CHARS: usize = 8_192;
 /// Characters of a content type at most.
 const MAX_CONTENT_TYPE_CHARS: usize = 256;
+
+/// The code in the body of an error, for the audit log.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ErrorCode(pub u32);
 
 /// Answers a request through a broker.
 pub async fn handle(State(app): State<Arc<App>>, request: Request) -> Response {
@@ -63,7 +68,19 @@ async fn forward(app: &App, request: Request) -> Result<Response, KafkaError> {
     };
     let physical_cluster = physical_cluster.ok_or(ForwardError::NoBroker)?;
     let answer = app.forwarders.forward(&physical_cluster, forwarded).await?;
-    to_response(answer)
+    let mut response = to_response(answer)?;
+    if response.status() == StatusCode::METHOD_NOT_ALLOWED {
+        // A broker's answer comes without this header, which HTTP asks for.
+        response.headers_mut().insert(ALLOW, allowed_methods(parts.extensions.get::<MatchedPath>())?);
+    }
+    Ok(response)
+}
+
+/// The methods of a path, as the table has them.
+fn allowed_methods(route: Option<&MatchedPath>) -> Result<HeaderValue, KafkaError> {
+    let path = route.map_or(String::new(), |route| route.as_str().replace("%3A", ":"));
+    let methods = ENDPOINTS.iter().filter(|endpoint| endpoint.path == path).map(|endpoint| endpoint.method.as_str());
+    HeaderValue::from_str(&methods.collect::<Vec<_>>().join(", ")).map_err(|_| KafkaError::BadAnswer)
 }
 
 /// The text in the place of the cluster's id, if the path has one.
@@ -101,7 +118,12 @@ async fn find_cluster(
 fn to_response(answer: HttpAnswer) -> Result<Response, KafkaError> {
     let status = u16::try_from(answer.status).ok().and_then(|status| StatusCode::from_u16(status).ok());
     let status = status.filter(|status| status.as_u16() >= 200).ok_or(KafkaError::BadAnswer)?;
+    let refused = status.is_client_error() || status.is_server_error();
+    let error = refused.then(|| serde_json::from_slice::<KafkaErrorBody>(&answer.body).ok()).flatten();
     let mut response = (status, answer.body).into_response();
+    if let Some(body) = error {
+        response.extensions_mut().insert(ErrorCode(body.error_code));
+    }
     response.headers_mut().remove(CONTENT_TYPE);
     let headers = [(CONTENT_TYPE, answer.content_type), (LOCATION, answer.location), (RETRY_AFTER, answer.retry_after)];
     for (name, value) in headers {
@@ -169,6 +191,7 @@ impl KafkaError {
 fn answer(status: StatusCode, error_code: u32, message: &str) -> Response {
     let body = KafkaErrorBody { error_code, message: message.to_owned() };
     let mut response = (status, Json(body)).into_response();
+    response.extensions_mut().insert(ErrorCode(error_code));
     if status == StatusCode::SERVICE_UNAVAILABLE {
         response.headers_mut().insert(RETRY_AFTER, HeaderValue::from_static("1"));
     }

@@ -5,7 +5,9 @@ use std::collections::HashMap;
 use axum::http::Method;
 use utoipa::openapi::OpenApi;
 
-/// Operations of kafka/v3 are known by their brokers; here they have one name.
+use super::openapi::kafka_rest::is_forwarded;
+
+/// What is forwarded to brokers without being in the document. They refuse it, unless they are newer.
 const FORWARDED: &str = "kafkaV3";
 
 /// The ids of all operations.
@@ -36,9 +38,8 @@ impl Operations {
 
     /// The id of a request's operation, by the path of its route.
     pub fn id_of(&self, method: &Method, route: &str, path: &str) -> Option<&str> {
-        if path.starts_with("/kafka/v3/") {
-            return Some(FORWARDED);
-        }
-        self.ids.get(&(method.clone(), route.to_owned())).map(String::as_str)
+        // The route of a client that encodes the colon is the same operation.
+        let known = self.ids.get(&(method.clone(), route.replace("%3A", ":"))).map(String::as_str);
+        known.or_else(|| is_forwarded(path).then_some(FORWARDED))
     }
 }

@@ -1,10 +1,14 @@
 //! Every route of the public listener. The OpenAPI document comes from this list, so it cannot miss one.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use axum::middleware::{from_fn, from_fn_with_state};
 use axum::routing::{any, get};
+use millstream_api::kafka_rest::PREFIX;
+use millstream_api::kafka_rest::endpoints::ENDPOINTS;
 use tower_http::catch_panic::CatchPanicLayer;
+use utoipa::openapi::OpenApi;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
@@ -53,14 +57,35 @@ fn operations() -> OpenApiRouter<Arc<App>> {
         .routes(routes!(audit::get::handle))
 }
 
+/// The OpenAPI document: what is answered here, and what brokers answer.
+fn document() -> OpenApi {
+    let mut document = operations().into_openapi();
+    openapi::kafka_rest::add_to(&mut document);
+    openapi::finish(document)
+}
+
 /// The ids of the operations.
 pub fn operation_ids() -> Operations {
-    Operations::of(&operations().into_openapi())
+    Operations::of(&document())
 }
 
 /// The OpenAPI document as text.
 pub fn openapi_document() -> String {
-    openapi::render(&openapi::finish(operations().into_openapi()))
+    openapi::render(&document())
+}
+
+/// What is passed on to brokers: each path of the document, so that requests are known by it, and everything else below
+/// the prefix, so that brokers say what they do not have.
+fn forwarded() -> axum::Router<Arc<App>> {
+    let paths: BTreeSet<&str> = ENDPOINTS.iter().map(|endpoint| endpoint.path).collect();
+    let mut router = axum::Router::new().route(&format!("{PREFIX}/{{*path}}"), any(kafka::handle));
+    for path in paths {
+        router = router.route(path, any(kafka::handle));
+        if path.contains(':') {
+            router = router.route(&path.replace(':', "%3A"), any(kafka::handle));
+        }
+    }
+    router
 }
 
 /// The public listener's router.
@@ -69,7 +94,7 @@ pub fn router(app: &Arc<App>) -> axum::Router {
     let (operations, _) = operations().split_for_parts();
     operations
         .route("/openapi.json", get(move || async move { openapi::respond(&document) }))
-        .route("/kafka/v3/{*path}", any(kafka::handle))
+        .merge(forwarded())
         .fallback(|| async { ApiError::unknown_path() })
         .method_not_allowed_fallback(|| async { ApiError::unknown_method() })
         .layer(CatchPanicLayer::custom(|_| axum::response::IntoResponse::into_response(ApiError::internal())))

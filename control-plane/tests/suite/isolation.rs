@@ -10,27 +10,28 @@ use std::collections::BTreeMap;
 
 use serde_json::{Value, json};
 
+use crate::fixture::document::{Operation, operations};
 use crate::fixture::rest::{PASSWORD, client_quota_body, cloud_key_body, cluster_body, kafka_key_body};
 use crate::fixture::{Answer, Engine, Installation, Rest};
 
 /// Ids of one organization's objects.
-struct Ids {
-    organization: String,
-    environment: String,
-    cluster: String,
-    account: String,
-    user: String,
-    key: String,
-    binding: String,
-    session: String,
-    event: String,
-    client_quota: String,
+pub(crate) struct Ids {
+    pub(crate) organization: String,
+    pub(crate) environment: String,
+    pub(crate) cluster: String,
+    pub(crate) account: String,
+    pub(crate) user: String,
+    pub(crate) key: String,
+    pub(crate) binding: String,
+    pub(crate) session: String,
+    pub(crate) event: String,
+    pub(crate) client_quota: String,
 }
 
 /// One request, and whether it is refused with 404 for ids that are not the caller's.
-struct Case {
-    path: String,
-    body: Option<Value>,
+pub(crate) struct Case {
+    pub(crate) path: String,
+    pub(crate) body: Option<Value>,
     expected: u16,
 }
 
@@ -39,7 +40,7 @@ fn refused(path: String, body: Option<Value>) -> Case {
 }
 
 /// Every operation, called by an organization whose own objects are `own`, with ids from `theirs`.
-fn cases(own: &Ids, theirs: &Ids) -> BTreeMap<&'static str, Vec<Case>> {
+pub(crate) fn cases(own: &Ids, theirs: &Ids) -> BTreeMap<String, Vec<Case>> {
     let named = |name: &str| Some(json!({"display_name": name}));
     let their_cluster = format!("/cmk/v2/clusters/{}", theirs.cluster);
     let crn = |organization: &str, rest: &str| format!("crn://confluent.cloud/organization={organization}{rest}");
@@ -60,7 +61,7 @@ fn cases(own: &Ids, theirs: &Ids) -> BTreeMap<&'static str, Vec<Case>> {
         |field: &str, id: &str| refused(own_client_quota.clone(), Some(json!({"spec":{field:{"id":id}}})));
     let applied =
         |scope: &str, name: &str, id: &str| format!("/service-quota/v1/applied-quotas?scope={scope}&{name}={id}");
-    BTreeMap::from([
+    let own_operations = [
         ("get /health", vec![]),
         (
             "get /audit/v1/events",
@@ -270,10 +271,28 @@ fn cases(own: &Ids, theirs: &Ids) -> BTreeMap<&'static str, Vec<Case>> {
                 refused(format!("/cmk/v2/clusters/{}?environment={}", own.cluster, theirs.environment), None),
             ],
         ),
-    ])
+    ];
+    let own_operations = own_operations.into_iter().map(|(name, row)| (name.to_owned(), row));
+    own_operations.chain(forwarded_cases(theirs)).collect()
 }
 
-async fn make_objects(
+/// Every operation that brokers answer, with the id of a cluster from `theirs`. What is inside of a cluster is behind
+/// the brokers' own wall.
+fn forwarded_cases(theirs: &Ids) -> impl Iterator<Item = (String, Vec<Case>)> {
+    let forwarded = operations().into_iter().filter(Operation::is_forwarded);
+    forwarded.map(|operation| {
+        let path = operation.path_with(|name| match name {
+            "cluster_id" => theirs.cluster.clone(),
+            "partition_id" | "broker_id" => "0".into(),
+            _ => "x".into(),
+        });
+        let row = if path.contains(&theirs.cluster) { vec![refused(path, None)] } else { Vec::new() };
+        (operation.name(), row)
+    })
+}
+
+/// An organization's objects: one of each kind.
+pub(crate) async fn make_objects(
     installation: &Installation,
     rest: &Rest,
     organization: &millstream_control_plane::Bootstrapped,
@@ -302,6 +321,25 @@ async fn make_objects(
         event,
         client_quota,
     }
+}
+
+/// The id that a path with a parameter takes, of these; none if the path is unknown here.
+pub(crate) fn object_id(template: &str, ids: &Ids) -> Option<String> {
+    let id = match template.trim_end_matches("/{id}") {
+        "/org/v2/organizations" => &ids.organization,
+        "/org/v2/environments" | "/service-quota/v1/scopes" => &ids.environment,
+        "/iam/v2/service-accounts" => &ids.account,
+        "/iam/v2/api-keys" => &ids.key,
+        "/iam/v2/users" => &ids.user,
+        "/iam/v2/sessions" => &ids.session,
+        "/iam/v2/role-bindings" => &ids.binding,
+        "/kafka-quotas/v1/client-quotas" => &ids.client_quota,
+        "/service-quota/v1/applied-quotas" => "kafka.max_api_keys.per_cluster",
+        "/audit/v1/events" => &ids.event,
+        "/cmk/v2/clusters" => &ids.cluster,
+        _ => return None,
+    };
+    Some(id.to_owned())
 }
 
 /// Ids of the right form that nothing has.
@@ -370,7 +408,7 @@ on_both_engines! {
                 let operation = format!("{method} {path}");
                 let foreign = foreign.get(operation.as_str());
                 let foreign = foreign.unwrap_or_else(|| panic!("{operation} has no row in this test"));
-                let takes_ids = path.contains("{id}");
+                let takes_ids = path.contains("{id}") || path.contains("{cluster_id}");
                 assert!(!takes_ids || !foreign.is_empty(), "{operation} takes an id but has no case");
                 for (foreign, random) in foreign.iter().zip(&random[operation.as_str()]) {
                     let send = |case: &Case| {

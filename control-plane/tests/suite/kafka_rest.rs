@@ -207,4 +207,63 @@ on_both_engines! {
         let empty = setup.kafka.get(&format!("{path}?status=204")).await.expect(204);
         assert!(!empty.headers.contains_key("content-type"));
     }
+
+    async fn a_wrong_method_is_told_the_right_ones(engine: Engine) {
+        let mut setup = Setup::start(engine).await;
+        setup.broker.take_requests(|request| Some(HttpAnswer { id: request.id, status: 405, ..HttpAnswer::default() })).await;
+        let cluster = format!("/kafka/v3/clusters/{}", setup.cluster);
+        for (path, allowed) in [("topics", "GET, POST"), ("topics/a/configs:alter", "POST"), ("links", "")] {
+            let answer = setup.kafka.send("PUT", &format!("{cluster}/{path}"), &[], None).await.expect(405);
+            assert_eq!(answer.headers["allow"], allowed, "{path}");
+        }
+    }
+
+    async fn each_call_is_recorded_by_its_own_name_with_its_error_code(engine: Engine) {
+        let mut setup = Setup::start(engine).await;
+        setup.broker.take_requests(|request| {
+            let refused = request.path_and_query.ends_with("/missing");
+            let (status, body) = match refused {
+                true => (404, json!({"error_code": 40403, "message": "no such topic"})),
+                false => (200, json!({})),
+            };
+            let body = body.to_string().into_bytes().into();
+            Some(HttpAnswer { id: request.id, status, content_type: "application/json".into(), body, ..HttpAnswer::default() })
+        }).await;
+        let cluster = format!("/kafka/v3/clusters/{}", setup.cluster);
+        let rest = &setup.installation.rest;
+        for (method, path, operation_id, status, error_code) in [
+            ("POST", format!("{cluster}/topics"), "createKafkaTopic", 200, ""),
+            ("GET", format!("{cluster}/topics/a"), "getKafkaTopic", 200, ""),
+            ("GET", format!("{cluster}/topics/missing"), "getKafkaTopic", 404, "40403"),
+            ("GET", format!("{cluster}/topics/-/configs"), "listKafkaAllTopicConfigs", 200, ""),
+            ("GET", format!("{cluster}/topics/a/configs"), "listKafkaTopicConfigs", 200, ""),
+            ("POST", format!("{cluster}/topics/a/configs:alter"), "updateKafkaTopicConfigBatch", 200, ""),
+            ("POST", format!("{cluster}/topics/a/configs%3Aalter"), "updateKafkaTopicConfigBatch", 200, ""),
+            ("DELETE", format!("{cluster}/acls"), "deleteKafkaAcls", 200, ""),
+            ("GET", "/kafka/v3/clusters/lkc-n0body00/topics".to_owned(), "listKafkaTopics", 404, "404"),
+            // What nobody here knows is recorded all the same.
+            ("GET", format!("{cluster}/links"), "kafkaV3", 200, ""),
+            ("PUT", format!("{cluster}/topics"), "kafkaV3", 200, ""),
+        ] {
+            let answer = rest.send(method, &path, &[], None).await;
+            assert_eq!(answer.status, status, "{method} {path}: {}", answer.text);
+            let event = recorded(rest, &answer).await;
+            assert_eq!(event["operation_id"], json!(operation_id), "{method} {path}");
+            assert_eq!(event["error_code"], json!(error_code), "{method} {path}");
+        }
+    }
+}
+
+/// The event of an answered call, once it is written.
+async fn recorded(rest: &Rest, answer: &Answer) -> Value {
+    let id = answer.headers["x-request-id"].to_str().expect("text");
+    let deadline = tokio::time::Instant::now() + crate::fixture::PATIENCE;
+    loop {
+        let read = rest.get(&format!("/audit/v1/events/{id}")).await;
+        if read.status == 200 {
+            return read.json();
+        }
+        assert!(tokio::time::Instant::now() < deadline, "the call is not recorded: {}", read.text);
+        tokio::task::yield_now().await;
+    }
 }

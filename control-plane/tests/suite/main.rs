@@ -20,6 +20,7 @@ mod environments;
 mod failures;
 mod fleet;
 mod fleet_certificates;
+mod forged_tokens;
 mod idempotency;
 mod isolation;
 mod kafka_rest;

@@ -1,5 +1,7 @@
 //! Bodies, paths and methods that are wrong.
 
+mod generated;
+
 use serde_json::json;
 
 use crate::fixture::rest::{cloud_key_body, cluster_body};

@@ -18,6 +18,7 @@ use crate::domain::crn;
 use crate::http::call::Call;
 use crate::http::detach::is_safe;
 use crate::http::error::ApiError;
+use crate::http::kafka::ErrorCode;
 use crate::store::audit_events::AuditEvent;
 
 /// Characters of a text that the client chose at most.
@@ -97,8 +98,14 @@ fn describe(call: &Call, seen: Seen, response: &Response) -> AuditEvent {
         resource_name,
         path: seen.path,
         status: i64::from(response.status().as_u16()),
-        error_code: response.extensions().get::<ApiError>().map(|error| error.code().to_owned()).unwrap_or_default(),
+        error_code: error_code(response),
     }
+}
+
+fn error_code(response: &Response) -> String {
+    let own = response.extensions().get::<ApiError>().map(|error| error.code().to_owned());
+    let of_kafka = || response.extensions().get::<ErrorCode>().map(|code| code.0.to_string());
+    own.or_else(of_kafka).unwrap_or_default()
 }
 
 /// The object that a path names.

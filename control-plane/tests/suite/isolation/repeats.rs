@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::{Ids, comparable, make_objects, nobodys_ids};
+use super::{Ids, comparable, make_objects, nobodys_ids, object_id};
 use crate::fixture::rest::{client_quota_body, cloud_key_body, cluster_body, kafka_key_body, role_binding_body};
 use crate::fixture::{Answer, Engine, Installation, Rest};
 
@@ -166,24 +166,13 @@ on_both_engines! {
 
 /// The path of the object of these ids.
 fn object_path(template: &str, ids: &Ids) -> String {
-    let collection = template.trim_end_matches("/{id}");
-    match collection {
-        "/org/v2/organizations" => format!("{collection}/{}", ids.organization),
-        "/org/v2/environments" => format!("{collection}/{}", ids.environment),
-        "/iam/v2/service-accounts" => format!("{collection}/{}", ids.account),
-        "/iam/v2/api-keys" => format!("{collection}/{}", ids.key),
-        "/iam/v2/users" => format!("{collection}/{}", ids.user),
-        "/iam/v2/sessions" => format!("{collection}/{}", ids.session),
-        "/iam/v2/role-bindings" => format!("{collection}/{}", ids.binding),
-        "/kafka-quotas/v1/client-quotas" => format!("{collection}/{}", ids.client_quota),
+    let id = object_id(template, ids).unwrap_or_else(|| panic!("{template} has no row in this test"));
+    let path = template.replace("{id}", &id);
+    match template.trim_end_matches("/{id}") {
         // The same for everybody: what makes the difference is the object in the query.
-        "/service-quota/v1/applied-quotas" => {
-            format!("{collection}/kafka.max_api_keys.per_cluster?kafka_cluster={}", ids.cluster)
-        }
-        "/service-quota/v1/scopes" => format!("{collection}/{}", ids.environment),
-        "/audit/v1/events" => format!("{collection}/{}", ids.event),
-        "/cmk/v2/clusters" => format!("{collection}/{}?environment={}", ids.cluster, ids.environment),
-        _ => panic!("{template} has no row in this test"),
+        "/service-quota/v1/applied-quotas" => format!("{path}?kafka_cluster={}", ids.cluster),
+        "/cmk/v2/clusters" => format!("{path}?environment={}", ids.environment),
+        _ => path,
     }
 }
 

@@ -5,13 +5,14 @@
 
 use axum::extract::{FromRequestParts, Query};
 use http::request::Parts;
+use millstream_api::kafka_rest::acl::{Acl, NewAcl};
+use millstream_api::kafka_rest::envelope::Metadata;
 use millstream_metadata::acl::{
     ANY_CODE, Acl as MetadataAcl, AclFilter, Code, MATCH_CODE, OPERATIONS, PATTERN_TYPES, PERMISSIONS, RESOURCE_TYPES,
     UncheckedAcl, UncheckedFilter,
 };
-use serde::{Deserialize, Serialize};
+use serde::Deserialize;
 
-use super::links::Metadata;
 use super::scope::Scope;
 use crate::acls::{ChangeError, NOT_AUTHORIZED};
 use crate::http::error::RestError;
@@ -24,35 +25,19 @@ const OTHER_OPERATIONS: &[(&str, i8)] =
     &[(ANY, ANY_CODE), ("CREATE_TOKENS", 13), ("DESCRIBE_TOKENS", 14), ("TWO_PHASE_COMMIT", 15)];
 const OTHER_PERMISSIONS: &[(&str, i8)] = &[(ANY, ANY_CODE)];
 
-/// An ACL.
-#[derive(Serialize)]
-pub(super) struct Acl {
-    kind: &'static str,
-    metadata: Metadata,
-    cluster_id: String,
-    resource_type: &'static str,
-    resource_name: String,
-    pattern_type: &'static str,
-    principal: String,
-    host: String,
-    operation: &'static str,
-    permission: &'static str,
-}
-
-impl Acl {
-    pub(super) fn of(scope: &Scope, acl: &MetadataAcl) -> Self {
-        Self {
-            kind: "KafkaAcl",
-            metadata: Metadata { self_link: link(scope, acl), resource_name: None },
-            cluster_id: scope.tenant.to_string(),
-            resource_type: acl.resource_type_name(),
-            resource_name: acl.resource.name.clone(),
-            pattern_type: acl.pattern_type_name(),
-            principal: acl.entry.principal.to_string(),
-            host: acl.entry.host.to_string(),
-            operation: acl.operation_name(),
-            permission: acl.permission_name(),
-        }
+/// The ACL as it is answered.
+pub(super) fn of(scope: &Scope, acl: &MetadataAcl) -> Acl {
+    Acl {
+        kind: "KafkaAcl",
+        metadata: Metadata { self_link: link(scope, acl), resource_name: None },
+        cluster_id: scope.tenant.to_string(),
+        resource_type: acl.resource_type_name(),
+        resource_name: acl.resource.name.clone(),
+        pattern_type: acl.pattern_type_name(),
+        principal: acl.entry.principal.to_string(),
+        host: acl.entry.host.to_string(),
+        operation: acl.operation_name(),
+        permission: acl.permission_name(),
     }
 }
 
@@ -80,32 +65,18 @@ pub(super) fn link(scope: &Scope, acl: &MetadataAcl) -> String {
     scope.links.url_with_query(&["acls"], &fields)
 }
 
-/// An ACL that a caller asks for.
-#[derive(Deserialize)]
-pub(super) struct NewAcl {
-    resource_type: String,
-    resource_name: String,
-    pattern_type: String,
-    principal: String,
-    host: String,
-    operation: String,
-    permission: String,
-}
-
-impl NewAcl {
-    /// The ACL, if it is one that a cluster can have.
-    pub(super) fn check(&self) -> Result<MetadataAcl, RestError> {
-        let unchecked = UncheckedAcl {
-            resource_type: number(RESOURCE_TYPES, OTHER_RESOURCE_TYPES, "resource_type", &self.resource_type)?,
-            resource_name: &self.resource_name,
-            pattern_type: number(PATTERN_TYPES, OTHER_PATTERN_TYPES, "pattern_type", &self.pattern_type)?,
-            principal: &principal(&self.principal),
-            host: &self.host,
-            operation: number(OPERATIONS, OTHER_OPERATIONS, "operation", &self.operation)?,
-            permission: number(PERMISSIONS, OTHER_PERMISSIONS, "permission", &self.permission)?,
-        };
-        unchecked.check().map_err(|error| RestError::invalid(error.to_string()))
-    }
+/// The ACL that a caller asks for, if it is one that a cluster can have.
+pub(super) fn check(asked: &NewAcl) -> Result<MetadataAcl, RestError> {
+    let unchecked = UncheckedAcl {
+        resource_type: number(RESOURCE_TYPES, OTHER_RESOURCE_TYPES, "resource_type", &asked.resource_type)?,
+        resource_name: &asked.resource_name,
+        pattern_type: number(PATTERN_TYPES, OTHER_PATTERN_TYPES, "pattern_type", &asked.pattern_type)?,
+        principal: &principal(&asked.principal),
+        host: &asked.host,
+        operation: number(OPERATIONS, OTHER_OPERATIONS, "operation", &asked.operation)?,
+        permission: number(PERMISSIONS, OTHER_PERMISSIONS, "permission", &asked.permission)?,
+    };
+    unchecked.check().map_err(|error| RestError::invalid(error.to_string()))
 }
 
 /// Filters as query parameters.

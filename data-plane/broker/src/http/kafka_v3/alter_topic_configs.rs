@@ -4,11 +4,10 @@ use std::sync::Arc;
 
 use axum::extract::{Path, State};
 use http::StatusCode;
-use millstream_api::role;
+use millstream_api::kafka_rest::config::{AlterConfigs, AlterOperation};
+use millstream_api::role::Operation;
 use millstream_metadata::decide::{ConfigAlteration, ConfigOperation, Mode};
-use serde::Deserialize;
 
-use super::config_value::ConfigValue;
 use super::scope::Scope;
 use super::{topic, topic_config};
 use crate::broker::Broker;
@@ -16,39 +15,19 @@ use crate::http::error::RestError;
 use crate::http::json::JsonBody;
 use crate::topics;
 
-#[derive(Deserialize)]
-pub(super) struct AlterConfigs {
-    data: Vec<Alteration>,
-    validate_only: Option<bool>,
-}
-
-#[derive(Deserialize)]
-struct Alteration {
-    name: String,
-    value: Option<ConfigValue>,
-    operation: Option<Operation>,
-}
-
-#[derive(Deserialize)]
-#[serde(rename_all = "UPPERCASE")]
-enum Operation {
-    Set,
-    Delete,
-}
-
 pub(super) async fn handle(
     State(broker): State<Arc<Broker>>,
     scope: Scope,
     Path((_, name)): Path<(String, String)>,
     JsonBody(request): JsonBody<AlterConfigs>,
 ) -> Result<StatusCode, RestError> {
-    topic::find(&broker, &scope, &name, role::Operation::AlterConfigs)?;
+    topic::find(&broker, &scope, &name, Operation::AlterConfigs)?;
     let mut alterations = Vec::with_capacity(request.data.len());
     for alteration in request.data {
         topic_config::check_name(&alteration.name)?;
         let operation = match alteration.operation {
-            Some(Operation::Delete) => ConfigOperation::Delete,
-            Some(Operation::Set) | None => ConfigOperation::Set,
+            Some(AlterOperation::Delete) => ConfigOperation::Delete,
+            Some(AlterOperation::Set) | None => ConfigOperation::Set,
         };
         let value = alteration.value.map(|value| value.0);
         alterations.push(ConfigAlteration { name: alteration.name, operation, value });

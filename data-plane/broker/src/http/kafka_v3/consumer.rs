@@ -1,41 +1,26 @@
 //! A member of a consumer group as JSON, and what it is assigned.
 
+use millstream_api::kafka_rest::consumer_group::Consumer;
 use millstream_protocol::messages::consumer_protocol_assignment::ConsumerProtocolAssignment;
 use millstream_protocol::reader::Reader;
-use serde::Serialize;
 
-use super::links::{Metadata, Related};
 use super::scope::Scope;
 use crate::groups::shard::{Description, MemberDescription};
 use crate::http::error::RestError;
 
-/// A consumer.
-#[derive(Serialize)]
-pub(super) struct Consumer {
-    kind: &'static str,
-    metadata: Metadata,
-    cluster_id: String,
-    consumer_group_id: String,
-    consumer_id: String,
-    instance_id: Option<String>,
-    client_id: String,
-    assignments: Related,
-}
-
-impl Consumer {
-    pub(super) fn of(scope: &Scope, group_id: &str, member: &MemberDescription) -> Self {
-        let consumer_id = member.member_id.as_str();
-        let path = ["consumer-groups", group_id, "consumers", consumer_id];
-        Self {
-            kind: "KafkaConsumer",
-            metadata: scope.links.metadata(&path, &[("consumer-group", group_id), ("consumer", consumer_id)]),
-            cluster_id: scope.tenant.to_string(),
-            consumer_group_id: group_id.to_owned(),
-            consumer_id: consumer_id.to_owned(),
-            instance_id: member.group_instance_id.clone(),
-            client_id: member.client_id.clone(),
-            assignments: scope.links.related(&["consumer-groups", group_id, "consumers", consumer_id, "assignments"]),
-        }
+/// The member as it is answered.
+pub(super) fn of(scope: &Scope, group_id: &str, member: &MemberDescription) -> Consumer {
+    let consumer_id = member.member_id.as_str();
+    let path = ["consumer-groups", group_id, "consumers", consumer_id];
+    Consumer {
+        kind: "KafkaConsumer",
+        metadata: scope.links.metadata(&path, &[("consumer-group", group_id), ("consumer", consumer_id)]),
+        cluster_id: scope.tenant.to_string(),
+        consumer_group_id: group_id.to_owned(),
+        consumer_id: consumer_id.to_owned(),
+        instance_id: member.group_instance_id.clone(),
+        client_id: member.client_id.clone(),
+        assignments: scope.links.related(&["consumer-groups", group_id, "consumers", consumer_id, "assignments"]),
     }
 }
 

@@ -1,10 +1,9 @@
 //! A consumer group as JSON, and how to find one.
 
+use millstream_api::kafka_rest::consumer_group::ConsumerGroup;
 use millstream_api::role::{KafkaResource, Operation};
 use millstream_protocol::error_code::ErrorCode;
-use serde::Serialize;
 
-use super::links::{Metadata, Related};
 use super::scope::Scope;
 use crate::broker::Broker;
 use crate::groups::classic::group::State;
@@ -13,43 +12,24 @@ use crate::groups::shard::Description;
 use crate::groups::subscription::CONSUMER_PROTOCOL_TYPE;
 use crate::http::error::RestError;
 
-/// A consumer group.
-#[derive(Serialize)]
-pub(super) struct ConsumerGroup {
-    kind: &'static str,
-    metadata: Metadata,
-    cluster_id: String,
-    consumer_group_id: String,
-    is_simple: bool,
-    partition_assignor: String,
-    state: &'static str,
-    #[serde(rename = "type")]
-    group_type: &'static str,
-    is_mixed_consumer_group: bool,
-    coordinator: Related,
-    consumers: Related,
-    lag_summary: Related,
-}
-
-impl ConsumerGroup {
-    pub(super) fn of(broker: &Broker, scope: &Scope, group_id: &str, description: &Description) -> Self {
-        let links = &scope.links;
-        // The broker that answers coordinates the groups it knows.
-        let coordinator = broker.settings.broker_id.to_string();
-        Self {
-            kind: "KafkaConsumerGroup",
-            metadata: links.metadata(&["consumer-groups", group_id], &[("consumer-group", group_id)]),
-            cluster_id: scope.tenant.to_string(),
-            consumer_group_id: group_id.to_owned(),
-            is_simple: description.protocol_type.is_none(),
-            partition_assignor: description.protocol_name.clone().unwrap_or_default(),
-            state: state_name(description.state),
-            group_type: "CLASSIC",
-            is_mixed_consumer_group: false,
-            coordinator: links.related(&["brokers", &coordinator]),
-            consumers: links.related(&["consumer-groups", group_id, "consumers"]),
-            lag_summary: links.related(&["consumer-groups", group_id, "lag-summary"]),
-        }
+/// The group as it is answered.
+pub(super) fn of(broker: &Broker, scope: &Scope, group_id: &str, description: &Description) -> ConsumerGroup {
+    let links = &scope.links;
+    // The broker that answers coordinates the groups it knows.
+    let coordinator = broker.settings.broker_id.to_string();
+    ConsumerGroup {
+        kind: "KafkaConsumerGroup",
+        metadata: links.metadata(&["consumer-groups", group_id], &[("consumer-group", group_id)]),
+        cluster_id: scope.tenant.to_string(),
+        consumer_group_id: group_id.to_owned(),
+        is_simple: description.protocol_type.is_none(),
+        partition_assignor: description.protocol_name.clone().unwrap_or_default(),
+        state: state_name(description.state),
+        group_type: "CLASSIC",
+        is_mixed_consumer_group: false,
+        coordinator: links.related(&["brokers", &coordinator]),
+        consumers: links.related(&["consumer-groups", group_id, "consumers"]),
+        lag_summary: links.related(&["consumer-groups", group_id, "lag-summary"]),
     }
 }
 

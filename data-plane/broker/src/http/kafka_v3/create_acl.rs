@@ -5,8 +5,9 @@ use std::sync::Arc;
 use axum::extract::State;
 use axum::response::{AppendHeaders, IntoResponse};
 use http::{StatusCode, header};
+use millstream_api::kafka_rest::acl::NewAcl;
 
-use super::acl::{self, NewAcl};
+use super::acl;
 use super::scope::Scope;
 use crate::acls;
 use crate::broker::Broker;
@@ -19,7 +20,7 @@ pub(super) async fn handle(
     JsonBody(request): JsonBody<NewAcl>,
 ) -> Result<impl IntoResponse, RestError> {
     acl::check_may_change(&scope)?;
-    let acl = request.check()?;
+    let acl = acl::check(&request)?;
     let location = acl::link(&scope, &acl);
     acls::create_all(&broker, &scope.tenant, vec![acl]).await?;
     Ok((StatusCode::CREATED, AppendHeaders([(header::LOCATION, location)])))

@@ -4,20 +4,15 @@ use std::sync::Arc;
 
 use axum::extract::State;
 use http::StatusCode;
+use millstream_api::kafka_rest::acl::CreateAcls;
 use millstream_metadata::decide::MAX_ACLS_PER_REQUEST;
-use serde::Deserialize;
 
-use super::acl::{self, NewAcl};
+use super::acl;
 use super::scope::Scope;
 use crate::acls;
 use crate::broker::Broker;
 use crate::http::error::RestError;
 use crate::http::json::JsonBody;
-
-#[derive(Deserialize)]
-pub(super) struct CreateAcls {
-    data: Vec<NewAcl>,
-}
 
 pub(super) async fn handle(
     State(broker): State<Arc<Broker>>,
@@ -29,10 +24,10 @@ pub(super) async fn handle(
         return Err(RestError::invalid(format!("data: must not have more than {MAX_ACLS_PER_REQUEST} ACLs")));
     }
     let mut acls = Vec::with_capacity(request.data.len());
-    for (index, acl) in request.data.iter().enumerate() {
-        acls.push(
-            acl.check().map_err(|error| RestError { message: format!("data[{index}].{}", error.message), ..error })?,
-        );
+    for (index, asked) in request.data.iter().enumerate() {
+        let checked = acl::check(asked);
+        let at_index = |error: RestError| RestError { message: format!("data[{index}].{}", error.message), ..error };
+        acls.push(checked.map_err(at_index)?);
     }
     acls::create_all(&broker, &scope.tenant, acls).await?;
     Ok(StatusCode::CREATED)

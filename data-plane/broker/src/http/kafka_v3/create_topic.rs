@@ -6,39 +6,16 @@ use std::sync::Arc;
 use axum::Json;
 use axum::extract::State;
 use http::StatusCode;
+use millstream_api::kafka_rest::topic::{CreateTopic, NewConfig, ReplicasAssignment, Topic};
 use millstream_api::role::{KafkaResource, Operation};
 use millstream_metadata::decide::{Assignments, Mode};
-use serde::Deserialize;
 
-use super::config_value::ConfigValue;
 use super::scope::Scope;
-use super::topic::Topic;
+use super::topic;
 use crate::broker::Broker;
 use crate::http::error::RestError;
 use crate::http::json::JsonBody;
 use crate::topics::{self, NewTopic};
-
-#[derive(Deserialize)]
-pub(super) struct CreateTopic {
-    topic_name: String,
-    partitions_count: Option<i32>,
-    replication_factor: Option<i16>,
-    replicas_assignments: Option<Vec<ReplicasAssignment>>,
-    configs: Option<Vec<Config>>,
-    validate_only: Option<bool>,
-}
-
-#[derive(Deserialize)]
-struct ReplicasAssignment {
-    partition_id: i32,
-    broker_ids: Vec<i32>,
-}
-
-#[derive(Deserialize)]
-struct Config {
-    name: String,
-    value: Option<ConfigValue>,
-}
 
 pub(super) async fn handle(
     State(broker): State<Arc<Broker>>,
@@ -60,7 +37,7 @@ pub(super) async fn handle(
     let created = topics::create(&broker, &scope.tenant, topic).await?;
     let partition_count = usize::try_from(created.partition_count).unwrap_or(0);
     let replication_factor = usize::try_from(created.replication_factor).unwrap_or(0);
-    let topic = Topic::planned(&scope, created.name.as_str(), partition_count, replication_factor);
+    let topic = topic::planned(&scope, created.name.as_str(), partition_count, replication_factor);
     let status = if mode == Mode::Apply { StatusCode::CREATED } else { StatusCode::OK };
     Ok((status, Json(topic)))
 }
@@ -76,7 +53,7 @@ fn to_assignments(assignments: Vec<ReplicasAssignment>) -> Result<Assignments, R
     Ok(by_partition)
 }
 
-fn to_configs(configs: Vec<Config>) -> Result<BTreeMap<String, Option<String>>, RestError> {
+fn to_configs(configs: Vec<NewConfig>) -> Result<BTreeMap<String, Option<String>>, RestError> {
     let mut by_name = BTreeMap::new();
     for config in configs {
         if by_name.contains_key(&config.name) {

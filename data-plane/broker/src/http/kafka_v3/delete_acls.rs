@@ -4,19 +4,13 @@ use std::sync::Arc;
 
 use axum::Json;
 use axum::extract::State;
-use serde::Serialize;
+use millstream_api::kafka_rest::acl::Deleted;
 
-use super::acl::{self, Acl, FilterQuery};
+use super::acl::{self, FilterQuery};
 use super::scope::Scope;
 use crate::acls;
 use crate::broker::Broker;
 use crate::http::error::RestError;
-
-/// What was deleted.
-#[derive(Serialize)]
-pub(super) struct Deleted {
-    data: Vec<Acl>,
-}
 
 pub(super) async fn handle(
     State(broker): State<Arc<Broker>>,
@@ -26,6 +20,6 @@ pub(super) async fn handle(
     acl::check_may_change(&scope)?;
     query.require_all()?;
     let deleted = acls::delete(&broker, &scope.tenant, vec![query.check()?]).await?;
-    let data = deleted.iter().flatten().map(|acl| Acl::of(&scope, acl)).collect();
+    let data = deleted.iter().flatten().map(|acl| acl::of(&scope, acl)).collect();
     Ok(Json(Deleted { data }))
 }

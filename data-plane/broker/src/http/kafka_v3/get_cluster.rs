@@ -1,10 +1,11 @@
 //! `GET /kafka/v3/clusters/{cluster}`
 
 use axum::Json;
+use millstream_api::kafka_rest::cluster::Cluster;
 
-use super::cluster::Cluster;
+use super::cluster;
 use super::scope::Scope;
 
 pub(super) async fn handle(scope: Scope) -> Json<Cluster> {
-    Json(Cluster::of(&scope))
+    Json(cluster::of(&scope))
 }

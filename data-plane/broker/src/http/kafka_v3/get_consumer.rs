@@ -4,8 +4,9 @@ use std::sync::Arc;
 
 use axum::Json;
 use axum::extract::{Path, State};
+use millstream_api::kafka_rest::consumer_group::Consumer;
 
-use super::consumer::{self, Consumer};
+use super::consumer;
 use super::consumer_group;
 use super::scope::Scope;
 use crate::broker::Broker;
@@ -18,5 +19,5 @@ pub(super) async fn handle(
 ) -> Result<Json<Consumer>, RestError> {
     let group = consumer_group::find(&broker, &scope, &group_id)?;
     let member = consumer::find(&group, &consumer_id)?;
-    Ok(Json(Consumer::of(&scope, &group_id, member)))
+    Ok(Json(consumer::of(&scope, &group_id, member)))
 }

@@ -4,8 +4,9 @@ use std::sync::Arc;
 
 use axum::Json;
 use axum::extract::{Path, State};
+use millstream_api::kafka_rest::consumer_group::ConsumerGroup;
 
-use super::consumer_group::{self, ConsumerGroup};
+use super::consumer_group;
 use super::scope::Scope;
 use crate::broker::Broker;
 use crate::http::error::RestError;
@@ -16,5 +17,5 @@ pub(super) async fn handle(
     Path((_, group_id)): Path<(String, String)>,
 ) -> Result<Json<ConsumerGroup>, RestError> {
     let description = consumer_group::find(&broker, &scope, &group_id)?;
-    Ok(Json(ConsumerGroup::of(&broker, &scope, &group_id, &description)))
+    Ok(Json(consumer_group::of(&broker, &scope, &group_id, &description)))
 }

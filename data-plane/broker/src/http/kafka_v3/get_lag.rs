@@ -4,8 +4,9 @@ use std::sync::Arc;
 
 use axum::Json;
 use axum::extract::{Path, State};
+use millstream_api::kafka_rest::lag::Lag;
 
-use super::lag::{self, Lag};
+use super::lag;
 use super::scope::Scope;
 use crate::broker::Broker;
 use crate::http::error::RestError;

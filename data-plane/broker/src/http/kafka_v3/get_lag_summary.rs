@@ -4,33 +4,12 @@ use std::sync::Arc;
 
 use axum::Json;
 use axum::extract::{Path, State};
-use serde::Serialize;
+use millstream_api::kafka_rest::lag::{Lag, LagSummary};
 
-use super::lag::{self, Lag};
-use super::links::{Metadata, Related};
+use super::lag;
 use super::scope::Scope;
 use crate::broker::Broker;
 use crate::http::error::RestError;
-
-/// The lag of a whole group. Names are empty while nothing was committed.
-#[derive(Serialize)]
-pub(super) struct LagSummary {
-    kind: &'static str,
-    metadata: Metadata,
-    cluster_id: String,
-    consumer_group_id: String,
-    max_lag_consumer_id: String,
-    max_lag_instance_id: Option<String>,
-    max_lag_client_id: String,
-    max_lag_topic_name: String,
-    max_lag_partition_id: i32,
-    max_lag: i64,
-    total_lag: i64,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    max_lag_consumer: Option<Related>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    max_lag_partition: Option<Related>,
-}
 
 pub(super) async fn handle(
     State(broker): State<Arc<Broker>>,

@@ -4,9 +4,10 @@ use std::sync::Arc;
 
 use axum::Json;
 use axum::extract::{Path, State};
+use millstream_api::kafka_rest::partition::Partition;
 use millstream_api::role::Operation;
 
-use super::partition::{self, Partition};
+use super::partition;
 use super::scope::Scope;
 use super::topic;
 use crate::broker::Broker;
@@ -19,5 +20,5 @@ pub(super) async fn handle(
 ) -> Result<Json<Partition>, RestError> {
     let topic = topic::find(&broker, &scope, &name, Operation::Describe)?;
     let (number, partition) = partition::find(&topic, &number)?;
-    Ok(Json(Partition::of(&scope, &name, number, partition)))
+    Ok(Json(partition::of(&scope, &name, number, partition)))
 }

@@ -4,9 +4,10 @@ use std::sync::Arc;
 
 use axum::Json;
 use axum::extract::{Path, State};
+use millstream_api::kafka_rest::partition::Replica;
 use millstream_api::role::Operation;
 
-use super::replica::Replica;
+use super::replica;
 use super::scope::Scope;
 use super::{partition, topic};
 use crate::broker::Broker;
@@ -21,5 +22,5 @@ pub(super) async fn handle(
     let (number, partition) = partition::find(&topic, &number)?;
     let replica = replica.parse::<i32>().ok().filter(|replica| partition.replicas.contains(replica));
     let replica = replica.ok_or_else(|| RestError::not_found("This partition has no such replica."))?;
-    Ok(Json(Replica::of(&scope, &name, number, partition, replica)))
+    Ok(Json(replica::of(&scope, &name, number, partition, replica)))
 }

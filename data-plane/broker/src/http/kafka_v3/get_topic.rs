@@ -4,10 +4,11 @@ use std::sync::Arc;
 
 use axum::Json;
 use axum::extract::{Path, State};
+use millstream_api::kafka_rest::topic::Topic;
 use millstream_api::role::Operation;
 
 use super::scope::Scope;
-use super::topic::{self, Topic};
+use super::topic;
 use crate::broker::Broker;
 use crate::http::error::RestError;
 
@@ -17,5 +18,5 @@ pub(super) async fn handle(
     Path((_, name)): Path<(String, String)>,
 ) -> Result<Json<Topic>, RestError> {
     let topic = topic::find(&broker, &scope, &name, Operation::Describe)?;
-    Ok(Json(Topic::of(&scope, &topic)))
+    Ok(Json(topic::of(&scope, &topic)))
 }

@@ -4,11 +4,12 @@ use std::sync::Arc;
 
 use axum::Json;
 use axum::extract::{Path, State};
+use millstream_api::kafka_rest::config::TopicConfig;
 use millstream_api::role::Operation;
 
 use super::scope::Scope;
 use super::topic;
-use super::topic_config::{self, TopicConfig};
+use super::topic_config;
 use crate::broker::Broker;
 use crate::http::error::RestError;
 use crate::topics;
@@ -21,5 +22,5 @@ pub(super) async fn handle(
     let topic = topic::find(&broker, &scope, &name, Operation::DescribeConfigs)?;
     let entry = topics::describe_configs(&topic).into_iter().find(|entry| entry.name == config);
     let entry = entry.ok_or_else(|| topic_config::unknown(&config))?;
-    Ok(Json(TopicConfig::of(&scope, &name, entry)))
+    Ok(Json(topic_config::of(&scope, &name, entry)))
 }

@@ -5,33 +5,14 @@
 
 use std::collections::HashMap;
 
+use millstream_api::kafka_rest::lag::Lag;
 use millstream_api::role::{KafkaResource, Operation};
-use serde::Serialize;
 
-use super::links::Metadata;
 use super::scope::Scope;
 use super::{consumer, consumer_group};
 use crate::broker::Broker;
 use crate::groups::shard::MemberDescription;
 use crate::http::error::RestError;
-
-/// The lag of one partition.
-#[derive(Serialize)]
-pub(super) struct Lag {
-    kind: &'static str,
-    metadata: Metadata,
-    cluster_id: String,
-    pub(super) consumer_group_id: String,
-    pub(super) topic_name: String,
-    pub(super) partition_id: i32,
-    /// Empty when nobody reads the partition now.
-    pub(super) consumer_id: String,
-    pub(super) instance_id: Option<String>,
-    pub(super) client_id: String,
-    current_offset: i64,
-    log_end_offset: i64,
-    pub(super) lag: i64,
-}
 
 /// All lags of a group, ordered by topic and partition.
 pub(super) fn of_group(broker: &Broker, scope: &Scope, group_id: &str) -> Result<Vec<Lag>, RestError> {

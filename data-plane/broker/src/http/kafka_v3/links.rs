@@ -4,7 +4,7 @@ use std::fmt::Write;
 use std::sync::Arc;
 
 use millstream_api::ids::LogicalClusterId;
-use serde::Serialize;
+use millstream_api::kafka_rest::envelope::{Metadata, Related};
 
 /// Makes links into one cluster.
 #[derive(Clone)]
@@ -12,21 +12,6 @@ pub(super) struct Links {
     /// `http://host/kafka/v3/clusters`
     clusters: Arc<str>,
     tenant: LogicalClusterId,
-}
-
-/// A link to another resource.
-#[derive(Debug, Serialize)]
-pub(super) struct Related {
-    related: String,
-}
-
-/// Where a resource is and what it is called.
-#[derive(Debug, Serialize)]
-pub(super) struct Metadata {
-    #[serde(rename = "self")]
-    pub(super) self_link: String,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub(super) resource_name: Option<String>,
 }
 
 impl Links {

@@ -4,9 +4,10 @@ use std::sync::Arc;
 
 use axum::Json;
 use axum::extract::State;
+use millstream_api::kafka_rest::acl::Acl;
+use millstream_api::kafka_rest::envelope::List;
 
-use super::acl::{self, Acl, FilterQuery};
-use super::list::List;
+use super::acl::{self, FilterQuery};
 use super::scope::Scope;
 use crate::acls;
 use crate::broker::Broker;
@@ -19,6 +20,6 @@ pub(super) async fn handle(
 ) -> Result<Json<List<Acl>>, RestError> {
     acl::check_may_list(&scope)?;
     let found = acls::list(&broker, &scope.tenant, &query.check()?);
-    let data = found.iter().map(|acl| Acl::of(&scope, acl)).collect();
+    let data = found.iter().map(|acl| acl::of(&scope, acl)).collect();
     Ok(Json(List::new("KafkaAclList", scope.links.collection(&["acls"]), data)))
 }

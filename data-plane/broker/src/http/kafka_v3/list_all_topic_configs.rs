@@ -4,11 +4,12 @@ use std::sync::Arc;
 
 use axum::Json;
 use axum::extract::State;
+use millstream_api::kafka_rest::config::TopicConfig;
+use millstream_api::kafka_rest::envelope::List;
 use millstream_api::role::{KafkaResource, Operation};
 
-use super::list::List;
 use super::scope::Scope;
-use super::topic_config::TopicConfig;
+use super::topic_config;
 use crate::broker::Broker;
 use crate::topics;
 
@@ -20,7 +21,7 @@ pub(super) async fn handle(State(broker): State<Arc<Broker>>, scope: Scope) -> J
             continue;
         }
         let entries = topics::describe_configs(topic).into_iter();
-        data.extend(entries.map(|entry| TopicConfig::of(&scope, topic.name.as_str(), entry)));
+        data.extend(entries.map(|entry| topic_config::of(&scope, topic.name.as_str(), entry)));
     }
     Json(List::new("KafkaTopicConfigList", scope.links.collection(&["topics", "-", "configs"]), data))
 }

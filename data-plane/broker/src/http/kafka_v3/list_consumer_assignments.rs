@@ -4,63 +4,13 @@ use std::sync::Arc;
 
 use axum::Json;
 use axum::extract::{Path, State};
-use serde::Serialize;
+use millstream_api::kafka_rest::consumer_group::ConsumerAssignment;
+use millstream_api::kafka_rest::envelope::List;
 
-use super::links::{Metadata, Related};
-use super::list::List;
 use super::scope::Scope;
 use super::{consumer, consumer_group};
 use crate::broker::Broker;
 use crate::http::error::RestError;
-
-/// A partition that a consumer reads.
-#[derive(Serialize)]
-pub(super) struct ConsumerAssignment {
-    kind: &'static str,
-    metadata: Metadata,
-    cluster_id: String,
-    consumer_group_id: String,
-    consumer_id: String,
-    topic_name: String,
-    partition_id: i32,
-    partition: Related,
-    lag: Related,
-}
-
-impl ConsumerAssignment {
-    fn of(scope: &Scope, group_id: &str, consumer_id: &str, topic_name: &str, partition_id: i32) -> Self {
-        let (links, partition) = (&scope.links, partition_id.to_string());
-        let metadata = links.metadata(
-            &[
-                "consumer-groups",
-                group_id,
-                "consumers",
-                consumer_id,
-                "assignments",
-                topic_name,
-                "partitions",
-                &partition,
-            ],
-            &[
-                ("consumer-group", group_id),
-                ("consumer", consumer_id),
-                ("assignment", topic_name),
-                ("partition", &partition),
-            ],
-        );
-        Self {
-            kind: "KafkaConsumerAssignment",
-            metadata,
-            cluster_id: scope.tenant.to_string(),
-            consumer_group_id: group_id.to_owned(),
-            consumer_id: consumer_id.to_owned(),
-            topic_name: topic_name.to_owned(),
-            partition_id,
-            partition: links.related(&["topics", topic_name, "partitions", &partition]),
-            lag: links.related(&["consumer-groups", group_id, "lags", topic_name, "partitions", &partition]),
-        }
-    }
-}
 
 pub(super) async fn handle(
     State(broker): State<Arc<Broker>>,
@@ -70,9 +20,31 @@ pub(super) async fn handle(
     let group = consumer_group::find(&broker, &scope, &group_id)?;
     let member = consumer::find(&group, &consumer_id)?;
     let assigned = consumer::assigned_partitions(&member.assignment).into_iter();
-    let data = assigned
-        .map(|(topic, partition)| ConsumerAssignment::of(&scope, &group_id, &consumer_id, &topic, partition))
-        .collect();
+    let data = assigned.map(|(topic, partition)| of(&scope, &group_id, &consumer_id, &topic, partition)).collect();
     let metadata = scope.links.collection(&["consumer-groups", &group_id, "consumers", &consumer_id, "assignments"]);
     Ok(Json(List::new("KafkaConsumerAssignmentList", metadata, data)))
+}
+
+fn of(scope: &Scope, group_id: &str, consumer_id: &str, topic_name: &str, partition_id: i32) -> ConsumerAssignment {
+    let (links, partition) = (&scope.links, partition_id.to_string());
+    let metadata = links.metadata(
+        &["consumer-groups", group_id, "consumers", consumer_id, "assignments", topic_name, "partitions", &partition],
+        &[
+            ("consumer-group", group_id),
+            ("consumer", consumer_id),
+            ("assignment", topic_name),
+            ("partition", &partition),
+        ],
+    );
+    ConsumerAssignment {
+        kind: "KafkaConsumerAssignment",
+        metadata,
+        cluster_id: scope.tenant.to_string(),
+        consumer_group_id: group_id.to_owned(),
+        consumer_id: consumer_id.to_owned(),
+        topic_name: topic_name.to_owned(),
+        partition_id,
+        partition: links.related(&["topics", topic_name, "partitions", &partition]),
+        lag: links.related(&["consumer-groups", group_id, "lags", topic_name, "partitions", &partition]),
+    }
 }

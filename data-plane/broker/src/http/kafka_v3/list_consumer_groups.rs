@@ -4,10 +4,11 @@ use std::sync::Arc;
 
 use axum::Json;
 use axum::extract::State;
+use millstream_api::kafka_rest::consumer_group::ConsumerGroup;
+use millstream_api::kafka_rest::envelope::List;
 use millstream_api::role::{KafkaResource, Operation};
 
-use super::consumer_group::{self, ConsumerGroup};
-use super::list::List;
+use super::consumer_group;
 use super::scope::Scope;
 use crate::broker::Broker;
 use crate::http::error::RestError;
@@ -25,7 +26,7 @@ pub(super) async fn handle(
         }
         // A group may end between the list and the look at it.
         let description = broker.groups.describe(&scope.tenant, &listing.group_id).map_err(consumer_group::refuse)?;
-        data.extend(description.map(|group| ConsumerGroup::of(&broker, &scope, &listing.group_id, &group)));
+        data.extend(description.map(|group| consumer_group::of(&broker, &scope, &listing.group_id, &group)));
     }
     Ok(Json(List::new("KafkaConsumerGroupList", scope.links.collection(&["consumer-groups"]), data)))
 }

@@ -4,10 +4,11 @@ use std::sync::Arc;
 
 use axum::Json;
 use axum::extract::{Path, State};
+use millstream_api::kafka_rest::consumer_group::Consumer;
+use millstream_api::kafka_rest::envelope::List;
 
-use super::consumer::Consumer;
+use super::consumer;
 use super::consumer_group;
-use super::list::List;
 use super::scope::Scope;
 use crate::broker::Broker;
 use crate::http::error::RestError;
@@ -18,7 +19,7 @@ pub(super) async fn handle(
     Path((_, group_id)): Path<(String, String)>,
 ) -> Result<Json<List<Consumer>>, RestError> {
     let group = consumer_group::find(&broker, &scope, &group_id)?;
-    let data = group.members.iter().map(|member| Consumer::of(&scope, &group_id, member)).collect();
+    let data = group.members.iter().map(|member| consumer::of(&scope, &group_id, member)).collect();
     let metadata = scope.links.collection(&["consumer-groups", &group_id, "consumers"]);
     Ok(Json(List::new("KafkaConsumerList", metadata, data)))
 }

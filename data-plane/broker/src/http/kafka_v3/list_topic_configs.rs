@@ -4,12 +4,13 @@ use std::sync::Arc;
 
 use axum::Json;
 use axum::extract::{Path, State};
+use millstream_api::kafka_rest::config::TopicConfig;
+use millstream_api::kafka_rest::envelope::List;
 use millstream_api::role::Operation;
 
-use super::list::List;
 use super::scope::Scope;
 use super::topic;
-use super::topic_config::TopicConfig;
+use super::topic_config;
 use crate::broker::Broker;
 use crate::http::error::RestError;
 use crate::topics;
@@ -21,6 +22,6 @@ pub(super) async fn handle(
 ) -> Result<Json<List<TopicConfig>>, RestError> {
     let topic = topic::find(&broker, &scope, &name, Operation::DescribeConfigs)?;
     let entries = topics::describe_configs(&topic).into_iter();
-    let data = entries.map(|entry| TopicConfig::of(&scope, &name, entry)).collect();
+    let data = entries.map(|entry| topic_config::of(&scope, &name, entry)).collect();
     Ok(Json(List::new("KafkaTopicConfigList", scope.links.collection(&["topics", &name, "configs"]), data)))
 }

@@ -1,44 +1,28 @@
 //! A partition as JSON, and how to find one.
 
+use millstream_api::kafka_rest::partition::Partition;
 use millstream_metadata::image::{PartitionImage, TopicImage};
-use serde::Serialize;
 
-use super::links::{Metadata, Related};
 use super::scope::Scope;
 use crate::http::error::RestError;
 
-/// A partition.
-#[derive(Serialize)]
-pub(super) struct Partition {
-    kind: &'static str,
-    metadata: Metadata,
-    cluster_id: String,
-    topic_name: String,
-    partition_id: i32,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    leader: Option<Related>,
-    replicas: Related,
-    reassignment: Related,
-}
-
-impl Partition {
-    pub(super) fn of(scope: &Scope, topic_name: &str, partition_id: i32, image: &PartitionImage) -> Self {
-        let links = &scope.links;
-        let id = partition_id.to_string();
-        let path = ["topics", topic_name, "partitions", &id];
-        let leader = image
-            .leader
-            .map(|leader| links.related(&["topics", topic_name, "partitions", &id, "replicas", &leader.to_string()]));
-        Self {
-            kind: "KafkaPartition",
-            metadata: links.metadata(&path, &[("topic", topic_name), ("partition", &id)]),
-            cluster_id: scope.tenant.to_string(),
-            topic_name: topic_name.to_owned(),
-            partition_id,
-            leader,
-            replicas: links.related(&["topics", topic_name, "partitions", &id, "replicas"]),
-            reassignment: links.related(&["topics", topic_name, "partitions", &id, "reassignment"]),
-        }
+/// The partition as it is answered.
+pub(super) fn of(scope: &Scope, topic_name: &str, partition_id: i32, image: &PartitionImage) -> Partition {
+    let links = &scope.links;
+    let id = partition_id.to_string();
+    let path = ["topics", topic_name, "partitions", &id];
+    let leader = image
+        .leader
+        .map(|leader| links.related(&["topics", topic_name, "partitions", &id, "replicas", &leader.to_string()]));
+    Partition {
+        kind: "KafkaPartition",
+        metadata: links.metadata(&path, &[("topic", topic_name), ("partition", &id)]),
+        cluster_id: scope.tenant.to_string(),
+        topic_name: topic_name.to_owned(),
+        partition_id,
+        leader,
+        replicas: links.related(&["topics", topic_name, "partitions", &id, "replicas"]),
+        reassignment: links.related(&["topics", topic_name, "partitions", &id, "reassignment"]),
     }
 }
 

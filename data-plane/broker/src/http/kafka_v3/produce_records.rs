@@ -14,11 +14,11 @@ use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
 use chrono::{DateTime, SecondsFormat};
 use http::{StatusCode, header};
+use millstream_api::kafka_rest::record::{Refused, Report, Size, Stored};
 use millstream_api::role::Operation;
 use millstream_metadata::image::TopicImage;
 use millstream_protocol::error_code::ErrorCode;
 use millstream_protocol::record_batch::{self, BatchBuilder, NewRecord, ProduceLimits};
-use serde::Serialize;
 use serde_json::value::RawValue;
 
 use super::record::{Data, Record};
@@ -35,36 +35,6 @@ use crate::partitions::HostedTopic;
 const MAX_RECORDS: usize = 10_000;
 /// Batches are written as by a producer of this version of Produce.
 const PRODUCE_VERSION: i16 = 11;
-
-/// What became of one record.
-#[derive(Serialize)]
-#[serde(untagged)]
-enum Report {
-    Stored(Stored),
-    Refused { error_code: u32, message: String },
-}
-
-#[derive(Serialize)]
-struct Stored {
-    error_code: u16,
-    cluster_id: String,
-    topic_name: String,
-    partition_id: i32,
-    offset: i64,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    timestamp: Option<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    key: Option<Size>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    value: Option<Size>,
-}
-
-#[derive(Serialize)]
-struct Size {
-    #[serde(rename = "type")]
-    data_type: &'static str,
-    size: usize,
-}
 
 pub(super) async fn handle(
     State(broker): State<Arc<Broker>>,
@@ -89,7 +59,7 @@ fn answer(mut reports: Vec<Result<Stored, RestError>>) -> Result<Response, RestE
     for report in reports {
         let report = match report {
             Ok(stored) => Report::Stored(stored),
-            Err(RestError { error_code, message, .. }) => Report::Refused { error_code, message },
+            Err(RestError { error_code, message, .. }) => Report::Refused(Refused { error_code, message }),
         };
         serde_json::to_writer(&mut body, &report).map_err(|_| RestError::retriable("the reports cannot be written"))?;
         body.extend_from_slice(b"\r\n");

@@ -3,12 +3,10 @@
 //! Promises: JSON data is stored as it was written, without the white space between its parts: no number loses
 //! digits and no field changes its place. Nesting is bounded. Never guesses a type.
 
-use std::borrow::Cow;
-
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use chrono::DateTime;
-use serde::Deserialize;
+use millstream_api::kafka_rest::record::{Data as DataJson, Header as HeaderJson, Record as RecordJson};
 use serde_json::value::RawValue;
 
 use crate::http::error::RestError;
@@ -17,36 +15,6 @@ use crate::http::error::RestError;
 const MAX_DEPTH: usize = 128;
 /// Headers of one record.
 const MAX_HEADERS: usize = 1_000;
-
-/// A record as it is in the request.
-#[derive(Deserialize)]
-struct RecordJson<'a> {
-    partition_id: Option<i32>,
-    #[serde(borrow)]
-    headers: Option<Vec<HeaderJson<'a>>>,
-    #[serde(borrow)]
-    key: Option<DataJson<'a>>,
-    #[serde(borrow)]
-    value: Option<DataJson<'a>>,
-    #[serde(borrow)]
-    timestamp: Option<Cow<'a, str>>,
-}
-
-#[derive(Deserialize)]
-struct HeaderJson<'a> {
-    #[serde(borrow)]
-    name: Cow<'a, str>,
-    #[serde(borrow)]
-    value: Option<Cow<'a, str>>,
-}
-
-#[derive(Deserialize)]
-struct DataJson<'a> {
-    #[serde(rename = "type", borrow)]
-    kind: Option<Cow<'a, str>>,
-    #[serde(borrow)]
-    data: Option<&'a RawValue>,
-}
 
 /// Name and value of a header.
 type Header = (String, Option<Vec<u8>>);

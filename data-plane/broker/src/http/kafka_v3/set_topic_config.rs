@@ -4,22 +4,16 @@ use std::sync::Arc;
 
 use axum::extract::{Path, State};
 use http::StatusCode;
+use millstream_api::kafka_rest::config::SetConfig;
 use millstream_api::role::Operation;
 use millstream_metadata::decide::{ConfigAlteration, ConfigOperation, Mode};
-use serde::Deserialize;
 
-use super::config_value::ConfigValue;
 use super::scope::Scope;
 use super::{topic, topic_config};
 use crate::broker::Broker;
 use crate::http::error::RestError;
 use crate::http::json::JsonBody;
 use crate::topics;
-
-#[derive(Deserialize)]
-pub(super) struct SetConfig {
-    value: Option<ConfigValue>,
-}
 
 pub(super) async fn handle(
     State(broker): State<Arc<Broker>>,

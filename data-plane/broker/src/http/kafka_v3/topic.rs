@@ -2,53 +2,36 @@
 
 use std::sync::Arc;
 
+use millstream_api::kafka_rest::topic::Topic;
 use millstream_api::role::{KafkaResource, Operation};
 use millstream_metadata::image::TopicImage;
-use serde::Serialize;
 
-use super::links::{Links, Metadata, Related};
+use super::links::Links;
 use super::scope::Scope;
 use crate::broker::Broker;
 use crate::http::error::RestError;
 
-/// A topic.
-#[derive(Serialize)]
-pub(super) struct Topic {
-    kind: &'static str,
-    metadata: Metadata,
-    cluster_id: String,
-    topic_name: String,
-    is_internal: bool,
-    replication_factor: usize,
-    partitions_count: usize,
-    partitions: Related,
-    configs: Related,
-    partition_reassignments: Related,
-    authorized_operations: Vec<&'static str>,
+/// The topic as it is answered.
+pub(super) fn of(scope: &Scope, topic: &TopicImage) -> Topic {
+    let replicas = topic.partitions.first().map_or(0, |partition| partition.replicas.len());
+    planned(scope, topic.name.as_str(), topic.partitions.len(), replicas)
 }
 
-impl Topic {
-    pub(super) fn of(scope: &Scope, topic: &TopicImage) -> Self {
-        let replicas = topic.partitions.first().map_or(0, |partition| partition.replicas.len());
-        Self::planned(scope, topic.name.as_str(), topic.partitions.len(), replicas)
-    }
-
-    /// A topic that exists, or would.
-    pub(super) fn planned(scope: &Scope, name: &str, partitions_count: usize, replication_factor: usize) -> Self {
-        let links: &Links = &scope.links;
-        Self {
-            kind: "KafkaTopic",
-            metadata: links.metadata(&["topics", name], &[("topic", name)]),
-            cluster_id: scope.tenant.to_string(),
-            topic_name: name.to_owned(),
-            is_internal: false,
-            replication_factor,
-            partitions_count,
-            partitions: links.related(&["topics", name, "partitions"]),
-            configs: links.related(&["topics", name, "configs"]),
-            partition_reassignments: links.related(&["topics", name, "partitions", "-", "reassignment"]),
-            authorized_operations: Vec::new(),
-        }
+/// A topic that exists, or would.
+pub(super) fn planned(scope: &Scope, name: &str, partitions_count: usize, replication_factor: usize) -> Topic {
+    let links: &Links = &scope.links;
+    Topic {
+        kind: "KafkaTopic",
+        metadata: links.metadata(&["topics", name], &[("topic", name)]),
+        cluster_id: scope.tenant.to_string(),
+        topic_name: name.to_owned(),
+        is_internal: false,
+        replication_factor,
+        partitions_count,
+        partitions: links.related(&["topics", name, "partitions"]),
+        configs: links.related(&["topics", name, "configs"]),
+        partition_reassignments: links.related(&["topics", name, "partitions", "-", "reassignment"]),
+        authorized_operations: Vec::new(),
     }
 }
 

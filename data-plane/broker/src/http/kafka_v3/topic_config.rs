@@ -2,10 +2,10 @@
 //!
 //! Only what a user set has the source `DYNAMIC_TOPIC_CONFIG`: tools take every such entry for their own.
 
+use millstream_api::kafka_rest::config::{Synonym, TopicConfig};
+use millstream_api::kafka_rest::envelope::Metadata;
 use millstream_metadata::topic_config::{Access, DEFINITIONS};
-use serde::Serialize;
 
-use super::links::Metadata;
 use super::scope::Scope;
 use crate::http::error::RestError;
 use crate::topics::ConfigEntry;
@@ -15,65 +15,41 @@ const SET: &str = "DYNAMIC_TOPIC_CONFIG";
 /// As everybody has it.
 const DEFAULT: &str = "DEFAULT_CONFIG";
 
-/// A config of a topic.
-#[derive(Serialize)]
-pub(super) struct TopicConfig {
-    kind: &'static str,
-    metadata: Metadata,
-    cluster_id: String,
-    topic_name: String,
-    name: &'static str,
-    value: String,
-    is_default: bool,
-    is_read_only: bool,
-    is_sensitive: bool,
-    source: &'static str,
-    synonyms: Vec<Synonym>,
+/// The setting as it is answered.
+pub(super) fn of(scope: &Scope, topic_name: &str, entry: ConfigEntry) -> TopicConfig {
+    let metadata = scope
+        .links
+        .metadata(&["topics", topic_name, "configs", entry.name], &[("topic", topic_name), ("config", entry.name)]);
+    new(scope, metadata, topic_name, entry)
 }
 
-#[derive(Serialize)]
-struct Synonym {
-    name: &'static str,
-    value: String,
-    source: &'static str,
+/// The config as it would be if nobody had set it.
+pub(super) fn default_of(scope: &Scope, topic_name: &str, mut entry: ConfigEntry) -> TopicConfig {
+    entry.is_set = false;
+    entry.value = entry.default.to_owned();
+    let metadata = scope.links.metadata(
+        &["topics", topic_name, "default-configs", entry.name],
+        &[("topic", topic_name), ("default-config", entry.name)],
+    );
+    new(scope, metadata, topic_name, entry)
 }
 
-impl TopicConfig {
-    pub(super) fn of(scope: &Scope, topic_name: &str, entry: ConfigEntry) -> Self {
-        let metadata = scope
-            .links
-            .metadata(&["topics", topic_name, "configs", entry.name], &[("topic", topic_name), ("config", entry.name)]);
-        Self::new(scope, metadata, topic_name, entry)
-    }
-
-    /// The config as it would be if nobody had set it.
-    pub(super) fn default_of(scope: &Scope, topic_name: &str, mut entry: ConfigEntry) -> Self {
-        entry.is_set = false;
-        entry.value = entry.default.to_owned();
-        let metadata = scope.links.metadata(
-            &["topics", topic_name, "default-configs", entry.name],
-            &[("topic", topic_name), ("default-config", entry.name)],
-        );
-        Self::new(scope, metadata, topic_name, entry)
-    }
-
-    fn new(scope: &Scope, metadata: Metadata, topic_name: &str, entry: ConfigEntry) -> Self {
-        let synonym = |value: &str, source| Synonym { name: entry.name, value: value.to_owned(), source };
-        let set = entry.is_set.then(|| synonym(&entry.value, SET));
-        let synonyms = set.into_iter().chain([synonym(entry.default, DEFAULT)]).collect();
-        Self {
-            kind: "KafkaTopicConfig",
-            metadata,
-            cluster_id: scope.tenant.to_string(),
-            topic_name: topic_name.to_owned(),
-            name: entry.name,
-            is_default: !entry.is_set,
-            is_read_only: entry.is_read_only,
-            is_sensitive: false,
-            source: if entry.is_set { SET } else { DEFAULT },
-            synonyms,
-            value: entry.value,
-        }
+fn new(scope: &Scope, metadata: Metadata, topic_name: &str, entry: ConfigEntry) -> TopicConfig {
+    let synonym = |value: &str, source| Synonym { name: entry.name, value: value.to_owned(), source };
+    let set = entry.is_set.then(|| synonym(&entry.value, SET));
+    let synonyms = set.into_iter().chain([synonym(entry.default, DEFAULT)]).collect();
+    TopicConfig {
+        kind: "KafkaTopicConfig",
+        metadata,
+        cluster_id: scope.tenant.to_string(),
+        topic_name: topic_name.to_owned(),
+        name: entry.name,
+        is_default: !entry.is_set,
+        is_read_only: entry.is_read_only,
+        is_sensitive: false,
+        source: if entry.is_set { SET } else { DEFAULT },
+        synonyms,
+        value: entry.value,
     }
 }
 

@@ -4,21 +4,16 @@ use std::sync::Arc;
 
 use axum::Json;
 use axum::extract::{Path, State};
+use millstream_api::kafka_rest::topic::{Topic, UpdateTopic};
 use millstream_api::role::{KafkaResource, Operation};
 use millstream_metadata::decide::Mode;
-use serde::Deserialize;
 
 use super::scope::Scope;
-use super::topic::{self, Topic};
+use super::topic;
 use crate::broker::Broker;
 use crate::http::error::RestError;
 use crate::http::json::JsonBody;
 use crate::topics;
-
-#[derive(Deserialize)]
-pub(super) struct UpdateTopic {
-    partitions_count: i32,
-}
 
 pub(super) async fn handle(
     State(broker): State<Arc<Broker>>,
@@ -29,5 +24,5 @@ pub(super) async fn handle(
     scope.check(Operation::Alter, KafkaResource::Topic, &name)?;
     topics::add_partitions(&broker, &scope.tenant, name.clone(), request.partitions_count, None, Mode::Apply).await?;
     let topic = topic::find(&broker, &scope, &name, Operation::Describe)?;
-    Ok(Json(Topic::of(&scope, &topic)))
+    Ok(Json(topic::of(&scope, &topic)))
 }

@@ -1,5 +1,8 @@
 //! Who may do what over kafka/v3.
 
+use uuid::Uuid;
+
+use super::groups::commit;
 use super::*;
 
 /// Every request that names a topic or a group, about `NAME`.

@@ -1,5 +1,7 @@
 //! `GET /openapi.json`: the document that the router itself wrote.
 
+pub mod kafka_rest;
+
 use axum::http::header::CONTENT_TYPE;
 use axum::response::{IntoResponse, Response};
 use utoipa::OpenApi as _;
@@ -25,6 +27,7 @@ const READ_ERRORS: &[(&str, &str)] = &[];
 const CREATE_ERRORS: &[(&str, &str)] = &[
     ("402", "A service quota is used up: the error names it, its limit and the usage"),
     ("409", "Something of the same name exists, or the present state does not allow it"),
+    ("415", "The body is not JSON"),
     ("422", "Each field is acceptable, but the whole is not possible or not offered"),
 ];
 /// Further errors of operations that change or delete an object.
@@ -32,6 +35,7 @@ const CHANGE_ERRORS: &[(&str, &str)] = &[
     ("402", "A service quota is used up: the error names it, its limit and the usage"),
     ("409", "Something of the same name exists, or the present state does not allow it"),
     ("412", "The object is not the one that If-Match names"),
+    ("415", "The body is not JSON"),
     ("422", "Each field is acceptable, but the whole is not possible or not offered"),
 ];
 
@@ -41,7 +45,7 @@ const CHANGE_ERRORS: &[(&str, &str)] = &[
     info(
         title = "Millstream",
         description = "Organizations, environments, Kafka clusters, service accounts and API keys. \
-            Paths below /kafka/v3 are answered by the brokers of the cluster.",
+            Paths below /kafka/v3 are answered by the brokers of the cluster, and take its Kafka API keys, too.",
         license(name = "Apache-2.0", identifier = "Apache-2.0")
     ),
     components(schemas(ErrorBody))
@@ -61,7 +65,8 @@ pub fn finish(mut document: OpenApi) -> OpenApi {
     document.components.get_or_insert_default().security_schemes.insert("session".into(), RefOr::T(bearer));
     let schemes = ["cloud-api-key", "session"];
     document.security = Some(schemes.map(|scheme| SecurityRequirement::new(scheme, Vec::<String>::new())).into());
-    for item in document.paths.paths.values_mut() {
+    let own = document.paths.paths.iter_mut().filter(|(path, _)| !kafka_rest::is_forwarded(path));
+    for (_, item) in own {
         add_errors(&mut item.get, READ_ERRORS);
         add_errors(&mut item.post, CREATE_ERRORS);
         add_errors(&mut item.patch, CHANGE_ERRORS);
