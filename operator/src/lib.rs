@@ -5,6 +5,10 @@
 pub mod controller;
 pub mod crd;
 pub mod kubernetes;
+pub mod lease;
+pub mod metrics;
+pub mod operator;
+pub mod rights;
 
 #[cfg(test)]
 mod simulation;

@@ -98,10 +98,14 @@ pub async fn reconcile<B: Brokers>(namespace: &str, name: &str, context: &Contex
     if !cluster.finalizers().iter().any(|finalizer| finalizer == FINALIZER) {
         add_finalizer(&kubernetes, &cluster).await?;
     }
-    let gathered = gather(&kubernetes, cluster, &names).await?;
+    let mut gathered = gather(&kubernetes, cluster, &names).await?;
     let known = gathered.cluster.status.clone().unwrap_or_default();
     let (outcome, certificates, action) = match validate(&gathered, &names, context.max_members, now) {
-        Err(Rejection { reason, message }) => (Outcome::Rejected { reason, message }, None, None),
+        Err(Rejection { reason, message }) => {
+            // Members that are not made get no id.
+            gathered.nodes.clone_from(&known.nodes);
+            (Outcome::Rejected { reason, message }, None, None)
+        }
         Ok(()) => {
             if gathered.nodes.len() != known.nodes.len() {
                 // Ids are written down before anything carries one.

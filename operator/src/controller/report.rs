@@ -64,7 +64,7 @@ pub fn report(
     let mut say = |kind, holds: bool, reason, message: &str| {
         set_condition(&mut status.conditions, kind, holds, reason, message, status.observed_generation, now);
     };
-    let ready = status.nodes.iter().all(|node| node.state == NodeState::Ready);
+    let ready = !status.nodes.is_empty() && status.nodes.iter().all(|node| node.state == NodeState::Ready);
     match outcome {
         Outcome::Rejected { reason, message } => {
             say(ConditionType::Accepted, false, *reason, message);

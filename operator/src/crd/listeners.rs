@@ -36,7 +36,7 @@ pub struct ExternalListener {
     pub domain: Option<String>,
     /// Port that clients connect to. A nodePort is chosen by Kubernetes instead.
     #[serde(default = "default_external_port")]
-    #[schemars(range(min = 1, max = 65535))]
+    #[schemars(range(min = 1, max = 65535), extend("format" = "int32"))]
     pub port: u16,
     /// The Gateway that passes TLS through by its server name.
     #[serde(default, skip_serializing_if = "Option::is_none")]

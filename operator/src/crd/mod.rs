@@ -61,6 +61,8 @@ pub const MAX_NAME_CHARS: usize = 40;
         .message("metadata.name has more than 40 characters: names of its Services would not fit a DNS label")
         .field_path(".metadata.name")
 )]
+#[x_kube(validation = Rule::new("!has(oldSelf.objectStore) || has(self.objectStore)")
+    .message("objectStore cannot be removed: the data is in it"))]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct KafkaClusterSpec {
     /// Id of the physical cluster, `pkc-…`: part of the names that clients connect to. Never changes.

@@ -136,6 +136,7 @@ fn the_identity_of_the_data_never_changes() {
     check_updated("/spec/physicalClusterId", json!("pkc-other"), "physicalClusterId cannot change");
     check_updated("/spec/objectStore/bucket", json!("elsewhere"), "objectStore.bucket cannot change");
     check_updated("/spec/objectStore/prefix", json!("elsewhere"), "objectStore.prefix cannot change");
+    check_updated("/spec/objectStore", Value::Null, "objectStore cannot be removed");
     check_updated("/spec/objectStore/prefix", Value::Null, "objectStore.prefix cannot change");
 }
 

@@ -13,6 +13,8 @@ use kube::client::Body;
 use serde_json::{Map, Value, json};
 use tokio::sync::Notify;
 
+use crate::rights;
+
 /// Plural, namespace (empty for none) and name.
 pub type Key = (String, String, String);
 
@@ -34,6 +36,8 @@ pub struct State {
     /// The operator dies at this many requests from now, before or after the effect of the last one.
     pub dies_at: Option<(u32, bool)>,
     now: String,
+    /// Nothing is answered while this is true.
+    pub silent: bool,
 }
 
 #[derive(Clone, Default)]
@@ -65,6 +69,9 @@ impl ApiServer {
         let dies = self.state().count_down();
         if dies == Some(false) {
             self.die().await;
+        }
+        if self.state().silent {
+            std::future::pending::<()>().await;
         }
         let content_type = parts.headers.get("content-type").and_then(|value| value.to_str().ok()).unwrap_or_default();
         let call = Call::parse(&parts.method, &parts.uri.to_string(), content_type, body);
@@ -210,19 +217,39 @@ impl State {
         if call.plural.is_empty() {
             return self.group(&call);
         }
+        if let Some(refused) = self.refuse_without_right(&call) {
+            return refused;
+        }
         let key = call.name.clone().map(|name| (call.plural.clone(), call.namespace.clone(), name));
         match (call.method.as_str(), key, call.subresource.as_deref()) {
             ("GET", Some(key), None) => self.objects.get(&key).map_or_else(absent, |object| (200, object.clone())),
             ("GET", None, None) => self.list(&call),
             ("POST", Some(key), Some("eviction")) => self.delete(key, &call.body["deleteOptions"]),
-            ("POST", None, None) => {
-                self.create(&call.plural, call.body.clone());
-                (201, call.body)
-            }
+            ("POST", None, None) => self.post(call),
+            ("PUT", Some(key), None) => self.put(key, call.body),
             ("PATCH", Some(key), subresource) => self.patch(key, call.applies, subresource == Some("status"), call),
             ("DELETE", Some(key), None) => self.delete(key, &call.body),
             other => panic!("the operator has no reason to ask for {other:?}"),
         }
+    }
+
+    fn refuse_without_right(&mut self, call: &Call) -> Option<Answer> {
+        let verb = match (call.method.as_str(), &call.name) {
+            ("GET", Some(_)) => "get",
+            ("GET", None) => "list",
+            ("POST", _) => "create",
+            ("PATCH", _) => "patch",
+            ("PUT", _) => "update",
+            _ => "delete",
+        };
+        let resource = call.subresource.iter().fold(call.plural.clone(), |plural, part| format!("{plural}/{part}"));
+        let group = call.group.rsplit_once('/').map_or("", |(group, _)| group);
+        if rights::allows(group, &resource, verb) {
+            return None;
+        }
+        let refusal = format!("the operator has no right to {verb} {resource} of {group:?}");
+        self.violations.push(refusal.clone());
+        Some(failure(403, "Forbidden", &refusal))
     }
 
     fn group(&self, call: &Call) -> Answer {
@@ -262,6 +289,28 @@ impl State {
         }
         self.begin_deletion(&key);
         (200, json!({ "kind": "Status", "status": "Success" }))
+    }
+
+    fn post(&mut self, call: Call) -> Answer {
+        let name = call.body["metadata"]["name"].as_str().unwrap_or_default().to_owned();
+        let key = (call.plural.clone(), call.namespace.clone(), name);
+        if self.objects.contains_key(&key) {
+            return failure(409, "AlreadyExists", "there is one already");
+        }
+        let mut object = call.body;
+        object["metadata"]["namespace"] = json!(call.namespace);
+        self.create(&call.plural, object);
+        (201, self.objects[&key].clone())
+    }
+
+    fn put(&mut self, key: Key, mut object: Value) -> Answer {
+        let Some(before) = self.objects.get(&key) else { return absent() };
+        if before["metadata"]["resourceVersion"] != object["metadata"]["resourceVersion"] {
+            return failure(409, "Conflict", "the object has been modified");
+        }
+        object["metadata"]["resourceVersion"] = json!(self.number().to_string());
+        self.objects.insert(key, object.clone());
+        (200, object)
     }
 
     fn patch(&mut self, key: Key, applies: bool, of_status: bool, call: Call) -> Answer {

@@ -2,6 +2,9 @@
 //! moved by hand. The operator is killed at any of its requests.
 
 mod api_server;
+mod bad_input;
 mod runs;
 mod variants;
 mod world;
+
+pub use api_server::ApiServer;

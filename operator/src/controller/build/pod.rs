@@ -14,7 +14,9 @@ const GRACE_SECONDS: i64 = 60;
 const STARTUP_PROBES: i32 = 360;
 
 pub const CONFIG_FOLDER: &str = "/etc/millstream";
-pub const DATA_FOLDER: &str = "/var/lib/millstream";
+const VOLUME_FOLDER: &str = "/var/lib/millstream";
+/// Below the volume's root, where some file systems have a folder of their own.
+pub const DATA_FOLDER: &str = "/var/lib/millstream/data";
 pub const TLS_FOLDER: &str = "/secrets/tls";
 pub const EXTERNAL_TLS_FOLDER: &str = "/secrets/external-tls";
 pub const CONTROL_PLANE_FOLDER: &str = "/secrets/control-plane";
@@ -131,7 +133,7 @@ fn spread(inputs: &Inputs<'_>, topology_key: &str) -> Value {
 
 fn mounts(inputs: &Inputs<'_>) -> Value {
     let mut mounts = vec![
-        json!({ "name": "data", "mountPath": DATA_FOLDER }),
+        json!({ "name": "data", "mountPath": VOLUME_FOLDER }),
         json!({ "name": "config", "mountPath": CONFIG_FOLDER, "readOnly": true }),
         json!({ "name": "tls", "mountPath": TLS_FOLDER, "readOnly": true }),
         json!({ "name": "tmp", "mountPath": "/tmp" }),

@@ -69,8 +69,6 @@ fn external(inputs: &Inputs<'_>, name: &str, host: &str, selector: Value) -> Dyn
     if listener.kind == ExternalKind::LoadBalancer {
         // Read by external-dns, which keeps the DNS where it is installed.
         body["metadata"]["annotations"]["external-dns.alpha.kubernetes.io/hostname"] = json!(host);
-        // Brokers see the client's own address: ACLs may name hosts.
-        body["spec"]["externalTrafficPolicy"] = json!("Local");
     }
     inputs.object(Kind::Service, name, body)
 }

@@ -1,0 +1,227 @@
+//! Specs that cannot work, pods that do not get there, and names that are taken: each has its reason, and nothing is
+//! half made.
+
+use std::sync::Arc;
+
+use k8s_openapi::jiff::Timestamp;
+use serde_json::{Value, json};
+
+use super::api_server::{ApiServer, State};
+use super::world::{CLUSTER, NAMESPACE, WorldBrokers};
+use crate::controller::reconcile::{Context, Decisions, reconcile};
+use crate::controller::validate::MAX_MEMBERS;
+
+const NOW: &str = "2026-01-01T00:00:00Z";
+
+fn server(spec: &Value) -> ApiServer {
+    let server = ApiServer::default();
+    let mut cluster = json!({
+        "apiVersion": "millstream.dev/v1alpha1",
+        "kind": "KafkaCluster",
+        "metadata": { "name": CLUSTER, "namespace": NAMESPACE },
+        "spec": {
+            "physicalClusterId": CLUSTER, "version": "0.1.0", "image": { "repository": "millstream" },
+            "nodePools": [{
+                "name": "main", "roles": ["broker", "controller"], "replicas": 1, "storage": { "size": "10Gi" },
+            }],
+        },
+    });
+    for (field, value) in spec.as_object().into_iter().flatten() {
+        cluster["spec"][field] = value.clone();
+    }
+    let mut state = server.state();
+    state.set_time(NOW.to_owned());
+    let is_default = json!({ "storageclass.kubernetes.io/is-default-class": "true" });
+    let class = json!({ "metadata": { "name": "fast", "annotations": is_default }, "provisioner": "world" });
+    state.create("storageclasses", class);
+    state.create("kafkaclusters", cluster);
+    drop(state);
+    server
+}
+
+async fn status(server: &ApiServer) -> Value {
+    let context = Context {
+        client: server.client(),
+        brokers: WorldBrokers(server.clone()),
+        clock: Arc::new(|| NOW.parse::<Timestamp>().expect("a time")),
+        max_members: MAX_MEMBERS,
+        decisions: Decisions::default(),
+    };
+    reconcile(NAMESPACE, CLUSTER, &context).await.expect("the API server answers");
+    server.state().of("kafkaclusters")[0]["status"].clone()
+}
+
+fn condition(status: &Value, kind: &str) -> Value {
+    let conditions = status["conditions"].as_array().into_iter().flatten();
+    conditions.into_iter().find(|condition| condition["type"] == json!(kind)).cloned().unwrap_or_default()
+}
+
+/// The spec is rejected with this reason and a sentence that names the thing, and nothing is made.
+async fn check(spec: Value, prepare: impl FnOnce(&mut State), reason: &str, named: &str) {
+    let server = server(&spec);
+    prepare(&mut server.state());
+    let status = status(&server).await;
+    let accepted = condition(&status, "Accepted");
+    assert_eq!((&accepted["status"], &accepted["reason"]), (&json!("False"), &json!(reason)), "{status}");
+    assert!(accepted["message"].as_str().is_some_and(|message| message.contains(named)), "{accepted}");
+    assert_eq!(condition(&status, "Ready")["status"], json!("False"));
+    let made = ["statefulsets", "services", "configmaps", "networkpolicies", "poddisruptionbudgets", "serviceaccounts"];
+    made.iter().for_each(|plural| assert!(server.state().of(plural).is_empty(), "{plural} were made"));
+}
+
+fn nothing(_: &mut State) {}
+
+fn secret(name: &str, entries: &[(&str, &str)]) -> Value {
+    use base64::Engine as _;
+    let encode = |text: &str| base64::prelude::BASE64_STANDARD.encode(text);
+    let data: serde_json::Map<String, Value> =
+        entries.iter().map(|(key, text)| ((*key).to_owned(), json!(encode(text)))).collect();
+    json!({ "metadata": { "name": name, "namespace": NAMESPACE }, "data": data })
+}
+
+fn pool(change: impl FnOnce(&mut Value)) -> Value {
+    let mut pool = json!({
+        "name": "main", "roles": ["broker", "controller"], "replicas": 1, "storage": { "size": "10Gi" },
+    });
+    change(&mut pool);
+    json!({ "nodePools": [pool] })
+}
+
+fn store(credentials: Value) -> Value {
+    json!({ "objectStore": { "bucket": "bucket", "region": "eu-west-1", "credentials": credentials } })
+}
+
+#[tokio::test]
+async fn more_members_than_can_work_are_rejected() {
+    check(pool(|pool| pool["replicas"] = json!(3)), nothing, "SeveralBrokersUnsupported", "3 members").await;
+    let apart = pool(|pool| pool["roles"] = json!(["broker"]));
+    check(apart, nothing, "SeveralBrokersUnsupported", "roles broker and controller").await;
+}
+
+#[tokio::test]
+async fn members_of_a_rejected_spec_get_no_id() {
+    let server = server(&pool(|pool| pool["replicas"] = json!(3)));
+    assert!(status(&server).await["nodes"].is_null());
+}
+
+#[tokio::test]
+async fn a_secret_that_is_missing_or_lacks_a_key_is_named() {
+    let spec = store(json!({ "existingSecret": { "name": "s3" } }));
+    check(spec.clone(), nothing, "SecretMissing", "there is no Secret s3").await;
+    let half = |state: &mut State| state.create("secrets", secret("s3", &[("access-key-id", "id")]));
+    check(spec.clone(), half, "SecretInvalid", "no secret-access-key").await;
+    let empty = |state: &mut State| {
+        state.create("secrets", secret("s3", &[("access-key-id", "id"), ("secret-access-key", "")]));
+    };
+    check(spec, empty, "SecretInvalid", "secret-access-key").await;
+}
+
+#[tokio::test]
+async fn an_external_certificate_has_to_be_one_for_the_names_of_the_cluster() {
+    let spec = json!({
+        "listeners": { "external": { "type": "loadBalancer", "domain": "example.com" } },
+        "tls": { "externalCertificate": { "secretName": "given" } },
+    });
+    let with = |certificate: String| {
+        move |state: &mut State| {
+            state.create("secrets", secret("given", &[("tls.crt", &certificate), ("tls.key", "key")]))
+        }
+    };
+    check(spec.clone(), with("garbage".to_owned()), "SecretInvalid", "is not a certificate").await;
+    let for_another = rcgen::generate_simple_self_signed(["*.example.org".to_owned()]).unwrap().cert.pem();
+    check(spec.clone(), with(for_another), "CertificateInvalid", "is not for pkc-abc12.example.com").await;
+    let mut params = rcgen::CertificateParams::new(["*.example.com".to_owned()]).unwrap();
+    params.not_after = rcgen::date_time_ymd(2025, 12, 31);
+    let ended = params.self_signed(&rcgen::KeyPair::generate().unwrap()).unwrap().pem();
+    check(spec, with(ended), "CertificateInvalid", "ended at 2025-12-31").await;
+}
+
+#[tokio::test]
+async fn a_service_account_that_is_missing_is_named() {
+    let spec = store(json!({ "serviceAccount": { "name": "irsa" } }));
+    check(spec, nothing, "ServiceAccountMissing", "no ServiceAccount irsa").await;
+}
+
+#[tokio::test]
+async fn a_volume_needs_a_storage_class() {
+    let slow = pool(|pool| pool["storage"]["class"] = json!("slow"));
+    check(slow, nothing, "StorageClassMissing", "no StorageClass slow").await;
+    let no_default = |state: &mut State| {
+        state.find("storageclasses", "fast").expect("it is there")["metadata"]["annotations"] = Value::Null;
+    };
+    check(json!({}), no_default, "StorageClassMissing", "no default StorageClass").await;
+}
+
+#[tokio::test]
+async fn a_volume_that_cannot_grow_is_said_before_anything_is_changed() {
+    let spec = pool(|pool| pool["storage"]["size"] = json!("20Gi"));
+    let claim = json!({
+        "metadata": {
+            "name": format!("data-{CLUSTER}-main-0"), "namespace": NAMESPACE,
+            "labels": { "millstream.dev/cluster": CLUSTER },
+        },
+        "spec": { "storageClassName": "fast", "resources": { "requests": { "storage": "10Gi" } } },
+    });
+    let with_claim = |state: &mut State| state.create("persistentvolumeclaims", claim);
+    check(spec, with_claim, "ExpansionUnsupported", "does not let volumes grow").await;
+}
+
+#[tokio::test]
+async fn a_tls_route_needs_the_gateway_api() {
+    let external = json!({ "type": "tlsRoute", "domain": "example.com", "gateway": { "name": "edge" } });
+    let spec = json!({ "listeners": { "external": external } });
+    check(spec.clone(), nothing, "GatewayApiMissing", "install the Gateway API").await;
+    let server = server(&spec);
+    server.state().groups.insert("gateway.networking.k8s.io/v1alpha2".to_owned(), vec!["tlsroutes"]);
+    assert_eq!(condition(&status(&server).await, "Accepted")["status"], json!("True"));
+    assert_eq!(server.state().of("tlsroutes").len(), 2);
+}
+
+#[tokio::test]
+async fn an_object_of_somebody_else_is_left_alone() {
+    let server = server(&json!({}));
+    let theirs = json!({ "metadata": { "name": format!("{CLUSTER}-bootstrap"), "namespace": NAMESPACE }, "spec": {} });
+    server.state().create("services", theirs);
+    let status = status(&server).await;
+    assert_eq!(condition(&status, "Degraded")["reason"], json!("NameTaken"), "{status}");
+    let state = server.state();
+    let service = state.of("services").into_iter().find(|service| service["metadata"]["labels"].is_null());
+    assert!(service.is_some() && state.of("statefulsets").is_empty());
+}
+
+#[tokio::test]
+async fn a_pod_that_does_not_get_there_says_why() {
+    let waiting = |reason: &str| {
+        let state = json!({ "waiting": { "reason": reason, "message": "its own words" } });
+        let container =
+            json!({ "name": "broker", "image": "", "imageID": "", "ready": false, "restartCount": 3, "state": state });
+        json!({ "containerStatuses": [container] })
+    };
+    let condition_of_scheduler =
+        json!({ "type": "PodScheduled", "status": "False", "reason": "Unschedulable", "message": "0/3 nodes" });
+    let cases = [
+        (waiting("ImagePullBackOff"), "ImagePullFailed", "its own words"),
+        (waiting("CrashLoopBackOff"), "CrashLooping", "its own words"),
+        (json!({ "conditions": [condition_of_scheduler] }), "Unschedulable", "0/3 nodes"),
+        (json!({}), "NotReady", ""),
+    ];
+    for (pod_status, reason, words) in cases {
+        let server = server(&json!({}));
+        status(&server).await;
+        let pod = json!({
+            "metadata": {
+                "name": format!("{CLUSTER}-main-0"), "namespace": NAMESPACE,
+                "labels": { "millstream.dev/cluster": CLUSTER },
+            },
+            "spec": { "containers": [] },
+            "status": pod_status,
+        });
+        server.state().create("pods", pod);
+        let revision = server.state().of("statefulsets")[0]["spec"]["template"]["metadata"]["annotations"].clone();
+        server.state().find("pods", &format!("{CLUSTER}-main-0")).expect("it is there")["metadata"]["annotations"] =
+            revision;
+        let status = status(&server).await;
+        assert_eq!(condition(&status, "Ready")["reason"], json!(reason), "{status}");
+        assert!(status["blockedBy"].to_string().contains(words), "{status}");
+    }
+}
