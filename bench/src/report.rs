@@ -174,7 +174,8 @@ fn measured(samples: &[Sample], system: System, metric: usize) -> Vec<f64> {
     of_system.filter_map(|sample| sample.values.get(metric).copied()).collect()
 }
 
-fn median(values: &[f64]) -> Option<f64> {
+/// None without values.
+pub fn median(values: &[f64]) -> Option<f64> {
     let mut sorted = values.to_vec();
     sorted.sort_by(f64::total_cmp);
     let upper = *sorted.get(sorted.len() / 2)?;

@@ -72,31 +72,48 @@ impl Client {
     }
 }
 
-/// Loads the topic until the time is over. Connection number n writes to partition n modulo the number of partitions.
+/// Loads the topic until the time is over.
 pub fn run(endpoint: &Endpoint, topic: &Topic, settings: Settings) -> Result<Outcome> {
-    ensure!(settings.connections > 0, "a load needs a connection");
-    let batch = produce::batch_of_one(&produce::payload(settings.record_bytes))?;
-    let mut clients = Vec::with_capacity(settings.connections);
-    for index in 0..settings.connections {
-        let partition = i32::try_from(index)? % topic.partitions;
-        let frame = produce::frame(&topic.name, &[(partition, batch.clone())])?;
-        clients.push(Client::open(endpoint, frame).with_context(|| format!("connection {index}"))?);
+    Load::open(endpoint, topic, settings.connections, settings.record_bytes)?.run(settings.duration)
+}
+
+/// Connections that can load a topic more than once.
+pub struct Load {
+    clients: Vec<Client>,
+}
+
+impl Load {
+    /// Connection number n writes to partition n modulo the number of partitions.
+    pub fn open(endpoint: &Endpoint, topic: &Topic, connections: usize, record_bytes: usize) -> Result<Self> {
+        ensure!(connections > 0, "a load needs a connection");
+        let batch = produce::batch_of_one(&produce::payload(record_bytes))?;
+        let mut clients = Vec::with_capacity(connections);
+        for index in 0..connections {
+            let partition = i32::try_from(index)? % topic.partitions;
+            let frame = produce::frame(&topic.name, &[(partition, batch.clone())])?;
+            clients.push(Client::open(endpoint, frame).with_context(|| format!("connection {index}"))?);
+        }
+        Ok(Self { clients })
     }
-    let started = Instant::now();
-    let deadline = started + settings.duration;
-    let share = clients.len().div_ceil(THREADS);
-    let histograms = std::thread::scope(|scope| {
-        let threads: Vec<_> =
-            clients.chunks_mut(share).map(|clients| scope.spawn(move || send_until(deadline, clients))).collect();
-        let join = |thread: std::thread::ScopedJoinHandle<'_, Result<Histogram>>| {
-            thread.join().unwrap_or_else(|_| Err(anyhow!("a load thread panicked")))
-        };
-        threads.into_iter().map(join).collect::<Result<Vec<_>>>()
-    })?;
-    let seconds = started.elapsed().as_secs_f64();
-    let mut latency_us = Histogram::default();
-    histograms.iter().for_each(|histogram| latency_us.add(histogram));
-    Ok(Outcome { latency_us, seconds })
+
+    /// Until the time is over and every answer has come.
+    pub fn run(&mut self, duration: Duration) -> Result<Outcome> {
+        let started = Instant::now();
+        let deadline = started + duration;
+        let share = self.clients.len().div_ceil(THREADS);
+        let histograms = std::thread::scope(|scope| {
+            let shares = self.clients.chunks_mut(share);
+            let threads: Vec<_> = shares.map(|clients| scope.spawn(move || send_until(deadline, clients))).collect();
+            let join = |thread: std::thread::ScopedJoinHandle<'_, Result<Histogram>>| {
+                thread.join().unwrap_or_else(|_| Err(anyhow!("a load thread panicked")))
+            };
+            threads.into_iter().map(join).collect::<Result<Vec<_>>>()
+        })?;
+        let seconds = started.elapsed().as_secs_f64();
+        let mut latency_us = Histogram::default();
+        histograms.iter().for_each(|histogram| latency_us.add(histogram));
+        Ok(Outcome { latency_us, seconds })
+    }
 }
 
 /// Keeps one request in flight on each connection; after the deadline only waits for the last answers.

@@ -10,10 +10,10 @@ use serde_json::json;
 
 use super::PARTITIONS;
 use super::control_plane::installation::{Installation, Key};
-use crate::connection::Endpoint;
 use crate::histogram::Histogram;
-use crate::load::{closed_loop, open_loop};
-use crate::report::Report;
+use crate::load::closed_loop::Load;
+use crate::load::open_loop;
+use crate::report::{Report, median};
 use crate::topic::Topic;
 use crate::workbench::Workbench;
 
@@ -73,9 +73,11 @@ fn neighbour(workbench: &Workbench, report: &mut Report) -> Result<()> {
             latency_us[phase].record(latency);
         }
     };
+    // Opened before anything is measured: new connections have a rate, too.
+    let load = Load::open(&pushing, &pushed, PUSHERS, PUSHED_RECORD_BYTES)?;
     let started = Instant::now();
     let shares = std::thread::scope(|scope| -> Result<Vec<f64>> {
-        let push = scope.spawn(|| push(&pushing, &pushed, phases, started));
+        let push = scope.spawn(move || push(load, phases, started));
         let outcome = open_loop::run_observed(&neighbour, &topic, settings, observe)?;
         topic.expect_record_count(&neighbour, outcome.records)?;
         push.join().map_err(|_| anyhow!("a load thread panicked"))?
@@ -124,15 +126,14 @@ impl Phases {
 }
 
 /// Pushes in the loud phases; what got through in each, as a part of the limit.
-fn push(endpoint: &Endpoint, topic: &Topic, phases: Phases, started: Instant) -> Result<Vec<f64>> {
+fn push(mut load: Load, phases: Phases, started: Instant) -> Result<Vec<f64>> {
     let mut shares = Vec::with_capacity(phases.pairs);
     for phase in (0..phases.count()).filter(|phase| Phases::is_loud(*phase)) {
         let begins = started + phases.length * phase as u32;
         std::thread::sleep(begins.saturating_duration_since(Instant::now()));
         // Answers of the loud phase before may have taken some of this one.
         let duration = (begins + phases.length).saturating_duration_since(Instant::now());
-        let load = closed_loop::Settings { connections: PUSHERS, record_bytes: PUSHED_RECORD_BYTES, duration };
-        let pushed = closed_loop::run(endpoint, topic, load)?;
+        let pushed = load.run(duration)?;
         shares.push(pushed.requests_per_second() * PUSHED_RECORD_BYTES as f64 / INGRESS_BYTES_PER_SECOND);
     }
     Ok(shares)
@@ -151,12 +152,12 @@ fn write_table(latency_us: &[Histogram], shares: &[f64], report: &mut Report) {
         rows.push(row(&format!("pair {}", rows.len() + 1), quiet, loud, &format!("{share:.3}")));
     }
     rows.push(row("all records", &all_quiet, &all_loud, ""));
-    shifts.sort_by(f64::total_cmp);
     let columns =
         ["", "p50 quiet, µs", "p50 loud, µs", "p99 quiet, µs", "p99 loud, µs", "shift of the p99", "pushed / limit"];
     report.table("A neighbour's latency", &columns, &rows);
-    let median = shifts.get(shifts.len() / 2).copied().unwrap_or_default();
-    report.paragraph(&format!("Median shift of the p99 over the pairs: {median:+.1} %."));
+    if let Some(median) = median(&shifts) {
+        report.paragraph(&format!("Median shift of the p99 over the pairs: {median:+.1} %."));
+    }
 }
 
 fn row(name: &str, quiet: &Histogram, loud: &Histogram, share: &str) -> Vec<String> {
