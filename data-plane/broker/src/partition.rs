@@ -1,8 +1,9 @@
 //! One hosted partition: its log behind a lock, the offsets that readers see, and the fetches that wait for more.
 //!
 //! Promises: records become visible in append order; a waiting fetch learns of an append that happened after it
-//! looked. The lock is held for an append or an index lookup, never while waiting and never for a read of
-//! records. Never decides who leads.
+//! looked. The lock is held for an append or an index lookup, never for a read of records; what holds it while the
+//! disk works says so before, and whoever serves connections waits for that without blocking its thread. Never decides
+//! who leads.
 
 use std::sync::atomic::{AtomicBool, AtomicI32, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -35,6 +36,9 @@ pub(crate) struct Partition {
     pub(crate) id: PartitionId,
     leader_epoch: AtomicI32,
     log: Mutex<Log>,
+    /// How many hold the lock, or want it, for work that waits for the disk.
+    at_disk: AtomicUsize,
+    back_from_disk: Notify,
     has_waiters: AtomicBool,
     waiters: Mutex<Vec<Arc<FetchWaiter>>>,
 }
@@ -56,8 +60,28 @@ impl Partition {
             id,
             leader_epoch: AtomicI32::new(leader_epoch),
             log: Mutex::new(log),
+            at_disk: AtomicUsize::new(0),
+            back_from_disk: Notify::new(),
             has_waiters: AtomicBool::new(false),
             waiters: Mutex::new(Vec::new()),
+        }
+    }
+
+    /// Does what may wait for the disk while it holds the log. Blocking: not for threads that serve connections.
+    pub(crate) fn at_disk<T>(&self, work: impl FnOnce(&mut Log) -> T) -> T {
+        let _mark = AtDisk::mark(self);
+        work(&mut self.log())
+    }
+
+    /// Waits until nobody holds the log for work at the disk: a thread that waited for the lock meanwhile would keep
+    /// the connections of other tenants waiting with it.
+    pub(crate) async fn back_from_disk(&self) {
+        while self.at_disk.load(Ordering::Relaxed) > 0 {
+            let back = self.back_from_disk.notified();
+            // Asked again once it listens: the work may have ended in between.
+            if self.at_disk.load(Ordering::SeqCst) > 0 {
+                back.await;
+            }
         }
     }
 
@@ -142,6 +166,23 @@ impl Partition {
         for waiter in waiters.iter() {
             waiter.add_bytes(bytes);
         }
+    }
+}
+
+/// Says that a log is held for work at the disk, until dropped.
+struct AtDisk<'a>(&'a Partition);
+
+impl<'a> AtDisk<'a> {
+    fn mark(partition: &'a Partition) -> Self {
+        partition.at_disk.fetch_add(1, Ordering::SeqCst);
+        Self(partition)
+    }
+}
+
+impl Drop for AtDisk<'_> {
+    fn drop(&mut self) {
+        self.0.at_disk.fetch_sub(1, Ordering::SeqCst);
+        self.0.back_from_disk.notify_waiters();
     }
 }
 

@@ -98,7 +98,7 @@ impl Partitions {
     /// Deletes what retention allows to go, partition by partition.
     pub(crate) fn apply_retention(&self) {
         for partition in self.all() {
-            let deleted = partition.log().apply_retention(now_ms());
+            let deleted = partition.at_disk(|log| log.apply_retention(now_ms()));
             match deleted {
                 Ok(deleted) => {
                     for segment in deleted {

@@ -1,7 +1,9 @@
 //! DeleteRecords: moves the log start offset forward; records below it are gone for every reader.
 
+use std::sync::Arc;
+
 use millstream_api::role::{KafkaResource, Operation};
-use millstream_log::ReadError;
+use millstream_log::{Log, ReadError};
 use millstream_protocol::error_code::ErrorCode;
 use millstream_protocol::messages::delete_records_request::DeleteRecordsRequest;
 use millstream_protocol::messages::delete_records_response::{
@@ -28,53 +30,59 @@ pub(super) async fn handle<'a>(
         let allowed = ctx.check(Operation::Delete, KafkaResource::Topic, &topic.name);
         let known = tenant.and_then(|tenant| tenant.topic_by_name(&topic.name));
         let hosted = known.and_then(|known| ctx.broker.partitions.topic(known.id));
-        let partitions = topic
-            .partitions
-            .iter()
-            .map(|wanted| {
-                let partition = hosted.as_ref().and_then(|hosted| hosted.partition(wanted.partition_index));
-                let deleted = match (allowed, partition) {
-                    (Err(code), _) => Err(code),
-                    (Ok(()), Some(partition)) => delete(ctx, partition, wanted.offset),
-                    (Ok(()), None) => Err(ErrorCode::UnknownTopicOrPartition),
-                };
-                let (low_watermark, code) = match deleted {
-                    Ok(low_watermark) => (low_watermark, ErrorCode::None),
-                    Err(code) => (NO_LOW_WATERMARK, code),
-                };
-                DeleteRecordsPartitionResult {
-                    partition_index: wanted.partition_index,
-                    low_watermark,
-                    error_code: code.code(),
-                }
-            })
-            .collect();
+        let mut partitions = Vec::with_capacity(topic.partitions.len());
+        for wanted in &topic.partitions {
+            let partition = hosted.as_ref().and_then(|hosted| hosted.partition(wanted.partition_index));
+            let deleted = match (allowed, partition) {
+                (Err(code), _) => Err(code),
+                (Ok(()), Some(partition)) => delete(ctx, partition, wanted.offset).await,
+                (Ok(()), None) => Err(ErrorCode::UnknownTopicOrPartition),
+            };
+            let (low_watermark, code) = match deleted {
+                Ok(low_watermark) => (low_watermark, ErrorCode::None),
+                Err(code) => (NO_LOW_WATERMARK, code),
+            };
+            partitions.push(DeleteRecordsPartitionResult {
+                partition_index: wanted.partition_index,
+                low_watermark,
+                error_code: code.code(),
+            });
+        }
         topics.push(DeleteRecordsTopicResult { name: topic.name, partitions });
     }
     DeleteRecordsResponse { topics, ..DeleteRecordsResponse::default() }
 }
 
 /// The new log start offset. An offset at or below the current one changes nothing and is a success.
-fn delete(ctx: &RequestContext<'_>, partition: &Partition, offset: i64) -> Result<i64, ErrorCode> {
-    let mut log = partition.log();
-    let target = if offset == HIGH_WATERMARK { log.log_end_offset() } else { offset };
-    if target < 0 {
-        return Err(ErrorCode::OffsetOutOfRange);
-    }
-    let before = log.log_start_offset();
-    match log.delete_records_before(target) {
-        Ok(_) => {}
-        Err(ReadError::OutOfRange { .. }) => return Err(ErrorCode::OffsetOutOfRange),
-        Err(error) => {
-            error!(tenant = %partition.id.tenant, topic.id = %partition.id.topic_id,
-                partition = partition.id.partition, %error, "cannot delete records");
-            return Err(ErrorCode::KafkaStorageError);
-        }
-    }
-    let after = log.log_start_offset();
+async fn delete(ctx: &RequestContext<'_>, partition: &Arc<Partition>, offset: i64) -> Result<i64, ErrorCode> {
+    let deleting = Arc::clone(partition);
+    // The new start is on the disk before the answer, which takes too long for a thread that serves connections.
+    let deleted = tokio::task::spawn_blocking(move || deleting.at_disk(|log| move_start(log, offset)));
+    let failed = |error: &dyn std::error::Error| {
+        error!(tenant = %partition.id.tenant, topic.id = %partition.id.topic_id,
+            partition = partition.id.partition, %error, "cannot delete records");
+        ErrorCode::KafkaStorageError
+    };
+    let (before, after) = match deleted.await {
+        Ok(Ok(moved)) => moved,
+        Ok(Err(ReadError::OutOfRange { .. })) => return Err(ErrorCode::OffsetOutOfRange),
+        Ok(Err(error)) => return Err(failed(&error)),
+        Err(error) => return Err(failed(&error)),
+    };
     if after > before {
         info!(tenant = %partition.id.tenant, topic.id = %partition.id.topic_id, partition = partition.id.partition,
             principal = %ctx.authenticated.credential.principal, before, after, "deleted records on request");
     }
     Ok(after)
+}
+
+/// The start before and after.
+fn move_start(log: &mut Log, offset: i64) -> Result<(i64, i64), ReadError> {
+    let (before, end) = (log.log_start_offset(), log.log_end_offset());
+    let target = if offset == HIGH_WATERMARK { end } else { offset };
+    if target < 0 {
+        return Err(ReadError::OutOfRange { offset, log_start_offset: before, log_end_offset: end });
+    }
+    log.delete_records_before(target)?;
+    Ok((before, log.log_start_offset()))
 }

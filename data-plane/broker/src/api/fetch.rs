@@ -72,7 +72,7 @@ impl Read<'_> {
 async fn read_when_enough<'a>(ctx: &RequestContext<'_>, request: &FetchRequest<'a>) -> Read<'a> {
     let wait = Duration::from_millis(u64::try_from(request.max_wait_ms).unwrap_or(0)).min(MAX_WAIT);
     let min_bytes = usize::try_from(request.min_bytes).unwrap_or(0);
-    let first = read(ctx, request);
+    let first = read(ctx, request).await;
     let is_enough = first.bytes >= min_bytes || first.has_error || wait.is_zero() || request.topics.is_empty();
     if is_enough {
         return first;
@@ -81,13 +81,13 @@ async fn read_when_enough<'a>(ctx: &RequestContext<'_>, request: &FetchRequest<'
     let missing = min_bytes - first.bytes;
     let waiting = Waiting::register(ctx, request, missing);
     // Whatever was appended between the first look and the registration woke nobody.
-    let second = read(ctx, request);
+    let second = read(ctx, request).await;
     if second.bytes >= min_bytes || second.has_error {
         return second;
     }
     // An elapsed deadline is not an error: the client asked for what there is by then.
     let _elapsed = tokio::time::timeout_at(deadline, waiting.waiter.enough()).await;
-    read(ctx, request)
+    read(ctx, request).await
 }
 
 /// A registration with every partition of a fetch; ends when dropped, also when the connection goes away.
@@ -145,7 +145,7 @@ fn readable_topic(
     known.map(|known| known.id).ok_or(ErrorCode::UnknownTopicOrPartition)
 }
 
-fn read<'a>(ctx: &RequestContext<'_>, request: &FetchRequest<'a>) -> Read<'a> {
+async fn read<'a>(ctx: &RequestContext<'_>, request: &FetchRequest<'a>) -> Read<'a> {
     let isolation = if request.isolation_level == 1 { Isolation::ReadCommitted } else { Isolation::ReadUncommitted };
     let max_response_bytes = MAX_RESPONSE_BYTES.min(ctx.authenticated.quota.max_fetch_bytes());
     let max_bytes = usize::try_from(request.max_bytes).unwrap_or(0).min(max_response_bytes);
@@ -159,7 +159,7 @@ fn read<'a>(ctx: &RequestContext<'_>, request: &FetchRequest<'a>) -> Read<'a> {
         for wanted in &topic.partitions {
             let room = max_bytes.saturating_sub(bytes);
             let fetched = match topic_id {
-                Ok(topic_id) => read_partition(ctx, topic_id, wanted, room, bytes == 0, isolation),
+                Ok(topic_id) => read_partition(ctx, topic_id, wanted, room, bytes == 0, isolation).await,
                 Err(code) => Err(code),
             };
             has_error |= fetched.is_err();
@@ -188,7 +188,7 @@ fn empty<'a>(partition: i32) -> PartitionData<'a> {
     }
 }
 
-fn read_partition<'a>(
+async fn read_partition<'a>(
     ctx: &RequestContext<'_>,
     topic_id: uuid::Uuid,
     wanted: &FetchPartition,
@@ -198,6 +198,7 @@ fn read_partition<'a>(
 ) -> Result<(PartitionData<'a>, Option<Slice>), ErrorCode> {
     let partition = ctx.broker.partitions.get(topic_id, wanted.partition).ok_or(ErrorCode::UnknownTopicOrPartition)?;
     check_leader_epoch(wanted.current_leader_epoch, partition.leader_epoch())?;
+    partition.back_from_disk().await;
     let max_bytes = usize::try_from(wanted.partition_max_bytes).unwrap_or(0).min(room);
     // The first batch goes out even when it is larger than the limits, or the consumer would never get past it.
     let min_one = if is_first { MinOneBatch::Yes } else { MinOneBatch::No };

@@ -39,7 +39,10 @@ pub(super) async fn handle<'a>(ctx: &RequestContext<'_>, request: ListOffsetsReq
             let partition = hosted.as_ref().and_then(|hosted| hosted.partition(wanted.partition_index));
             let found = match (allowed, partition) {
                 (Err(code), _) => Err(code),
-                (Ok(()), Some(partition)) => find(ctx, partition, wanted, read_committed),
+                (Ok(()), Some(partition)) => {
+                    partition.back_from_disk().await;
+                    find(ctx, partition, wanted, read_committed)
+                }
                 (Ok(()), None) => Err(ErrorCode::UnknownTopicOrPartition),
             };
             partitions.push(match found {

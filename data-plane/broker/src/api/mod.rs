@@ -242,7 +242,7 @@ async fn dispatch(
     correlation_id: i32,
 ) -> Result<Answered, RequestError> {
     match api {
-        ApiKey::Produce => produce::answer(ctx, reader, correlation_id),
+        ApiKey::Produce => produce::answer(ctx, reader, correlation_id).await,
         ApiKey::Fetch => fetch::answer(ctx, reader, correlation_id).await,
         ApiKey::AlterConfigs => {
             respond!(ctx, api, reader, correlation_id, alter_configs, alter_configs_request::AlterConfigsRequest)

@@ -27,17 +27,19 @@ pub(super) async fn handle<'a>(
         let allowed = ctx.check(Operation::Describe, KafkaResource::Topic, &topic.topic);
         let known = tenant.and_then(|tenant| tenant.topic_by_name(&topic.topic));
         let hosted = known.and_then(|known| ctx.broker.partitions.topic(known.id));
-        let partitions = topic
-            .partitions
-            .iter()
-            .map(|wanted| {
-                let partition = hosted.as_ref().and_then(|hosted| hosted.partition(wanted.partition));
-                allowed
-                    .and_then(|()| partition.ok_or(ErrorCode::UnknownTopicOrPartition))
-                    .and_then(|partition| find(partition, wanted))
-                    .unwrap_or_else(|code| refuse(wanted.partition, code))
-            })
-            .collect();
+        let mut partitions = Vec::with_capacity(topic.partitions.len());
+        for wanted in &topic.partitions {
+            let partition = hosted.as_ref().and_then(|hosted| hosted.partition(wanted.partition));
+            let found = match (allowed, partition) {
+                (Err(code), _) => Err(code),
+                (Ok(()), Some(partition)) => {
+                    partition.back_from_disk().await;
+                    find(partition, wanted)
+                }
+                (Ok(()), None) => Err(ErrorCode::UnknownTopicOrPartition),
+            };
+            partitions.push(found.unwrap_or_else(|code| refuse(wanted.partition, code)));
+        }
         topics.push(OffsetForLeaderTopicResult { topic: topic.topic, partitions });
     }
     OffsetForLeaderEpochResponse { topics, ..OffsetForLeaderEpochResponse::default() }

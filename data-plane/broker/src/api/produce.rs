@@ -28,7 +28,7 @@ use crate::quotas::connection::to_throttle_time_ms;
 /// First version of Produce that carries record batches of format 2.
 const FIRST_SERVED_VERSION: i16 = 3;
 
-pub(super) fn answer(
+pub(super) async fn answer(
     ctx: &RequestContext<'_>,
     mut reader: Reader<'_>,
     correlation_id: i32,
@@ -41,7 +41,7 @@ pub(super) fn answer(
     }
     let request = ProduceRequest::decode(&mut reader, version)
         .map_err(|source| RequestError::Decode { api: api.name(), source })?;
-    let mut response = handle(ctx, &request);
+    let mut response = handle(ctx, &request).await;
     let wait = ctx.request_wait.max(ctx.authenticated.quota.charge_ingress(ctx.request_bytes));
     if request.acks == 0 {
         return Ok(Answered { answer: Answer::Nothing, wait });
@@ -51,7 +51,7 @@ pub(super) fn answer(
     Ok(Answered { answer, wait })
 }
 
-fn handle<'a>(ctx: &RequestContext<'_>, request: &ProduceRequest<'a>) -> ProduceResponse<'a> {
+async fn handle<'a>(ctx: &RequestContext<'_>, request: &ProduceRequest<'a>) -> ProduceResponse<'a> {
     let refusal = refuse_all(request);
     let now_ms = now_ms();
     let image = ctx.broker.metadata.image();
@@ -68,7 +68,10 @@ fn handle<'a>(ctx: &RequestContext<'_>, request: &ProduceRequest<'a>) -> Produce
             let appended = match (&refusal, partition, &limits) {
                 _ if !is_allowed => Err(ErrorCode::TopicAuthorizationFailed.into()),
                 (Some(refusal), _, _) => Err(refusal.clone()),
-                (None, Some(partition), Some(limits)) => append(ctx, partition, data, limits),
+                (None, Some(partition), Some(limits)) => {
+                    partition.back_from_disk().await;
+                    append(ctx, partition, data, limits)
+                }
                 _ => Err(missing_partition(known.map(Arc::as_ref), data.index)),
             };
             partition_responses.push(to_response(data.index, appended));

@@ -148,11 +148,16 @@ impl FrontDoor {
         self.broker().quotas.tenant(&id(tenant))
     }
 
+    /// The other end of a connection without a socket.
+    pub(crate) fn client(&self) -> Client {
+        let peer = SocketAddr::from(([10, 0, 0, 1], 4711));
+        Client { peer, listener: Arc::clone(&self.broker().settings.listeners[0]) }
+    }
+
     /// A connection without a socket that is logged in.
     pub(crate) fn session(&self, key: &str) -> Session {
-        let peer = SocketAddr::from(([10, 0, 0, 1], 4711));
-        let client = Client { peer, listener: Arc::clone(&self.broker().settings.listeners[0]) };
-        let mut session = Session::new(Arc::clone(self.broker()), client, self.broker().connections.admit().unwrap());
+        let admission = self.broker().connections.admit().unwrap();
+        let mut session = Session::new(Arc::clone(self.broker()), self.client(), admission);
         session.handshake("PLAIN", 1).unwrap();
         session.authenticate(format!("\0{key}\0secret").as_bytes()).unwrap();
         session

@@ -2,8 +2,8 @@
 //!
 //! Promises: one request is processed at a time, so responses leave in request order; an unauthenticated peer
 //! gets small frames and little time; a connection closes when its key is revoked; one whose tenant spent more than
-//! its rate is not read until that is paid; one whose client hung up does not count against its tenant, however long
-//! it waits. Never holds a lock while it waits for the socket.
+//! its rate is not read until that is paid; one that sends many requests at once takes turns with others; one whose
+//! client hung up does not count against its tenant, however long it waits. Never holds a lock while it waits for the socket.
 
 use std::pin::{Pin, pin};
 use std::sync::Arc;
@@ -134,6 +134,8 @@ async fn run(
         if session.is_authenticated() {
             idle.reset();
         }
+        // Requests that came together are worked on without waiting for the socket: now and then others have their turn.
+        tokio::task::coop::consume_budget().await;
         let inherited = api::inherited_wait(session, frames.frame());
         if !inherited.is_zero() {
             output.flush(&mut socket).await.map_err(CloseReason::Write)?;
