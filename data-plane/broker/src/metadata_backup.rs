@@ -31,6 +31,7 @@ const MAX_LISTED: usize = 1_000;
 #[derive(Default)]
 pub(crate) struct BackupStatus {
     configured: AtomicBool,
+    running: AtomicBool,
     uploads: AtomicU64,
     failures: AtomicU64,
     failing: Mutex<Option<String>>,
@@ -41,6 +42,8 @@ pub(crate) struct BackupStatus {
 pub(crate) struct BackupReport {
     /// There is an object store.
     pub(crate) configured: bool,
+    /// A snapshot is being uploaded.
+    pub(crate) running: bool,
     /// Uploads that succeeded since the start.
     pub(crate) uploads: u64,
     /// Uploads that failed since the start.
@@ -54,6 +57,7 @@ impl BackupStatus {
     pub(crate) fn report(&self) -> BackupReport {
         BackupReport {
             configured: self.configured.load(Ordering::Relaxed),
+            running: self.running.load(Ordering::Relaxed),
             uploads: self.uploads.load(Ordering::Relaxed),
             failures: self.failures.load(Ordering::Relaxed),
             failing: self.failing.lock().unwrap_or_else(PoisonError::into_inner).clone(),
@@ -152,6 +156,7 @@ impl Uploader {
     }
 
     async fn upload(&self, offset: u64, snapshot: Bytes) {
+        let _running = Running::begin(&self.status);
         let outcome = self.replace(offset, snapshot).await;
         self.status.note(&outcome);
     }
@@ -178,6 +183,22 @@ impl Uploader {
     }
 }
 
+/// Says that an upload runs, until dropped, also in the middle of it.
+struct Running<'a>(&'a BackupStatus);
+
+impl<'a> Running<'a> {
+    fn begin(status: &'a BackupStatus) -> Self {
+        status.running.store(true, Ordering::Relaxed);
+        Self(status)
+    }
+}
+
+impl Drop for Running<'_> {
+    fn drop(&mut self) {
+        self.0.running.store(false, Ordering::Relaxed);
+    }
+}
+
 fn is_snapshot(key: &str) -> bool {
     let name = key.rsplit('/').next().unwrap_or(key);
     let digits = name.strip_suffix(".snapshot").unwrap_or("");
@@ -186,6 +207,8 @@ fn is_snapshot(key: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use futures::FutureExt;
+
     use super::*;
     use crate::object_store::tests::{S3Server, start_s3};
 
@@ -205,7 +228,10 @@ mod tests {
         uploader.store.put("pkc-a/metadata/note.txt", Bytes::new()).await.unwrap();
         for offset in 8..20 {
             assert!(uploader.is_wanted(offset));
-            uploader.upload(offset, Bytes::from_static(b"snapshot")).await;
+            let mut uploading = std::pin::pin!(uploader.upload(offset, Bytes::from_static(b"snapshot")));
+            assert!((&mut uploading).now_or_never().is_none() && uploader.status.report().running);
+            uploading.await;
+            assert!(!uploader.status.report().running);
             assert!(!uploader.is_wanted(offset), "uploaded twice without a change");
         }
         let mut expected: Vec<_> = (15..20).map(|offset| format!("pkc-a/metadata/{offset:020}.snapshot")).collect();

@@ -65,6 +65,19 @@ impl Partitions {
         hosted.values().flat_map(|topic| topic.partitions.iter().flatten().cloned()).collect()
     }
 
+    /// How many partitions are open, and how many are not because their logs could not be opened.
+    pub(crate) fn count(&self) -> (usize, usize) {
+        let hosted = self.hosted.read().unwrap_or_else(PoisonError::into_inner);
+        let all = || hosted.values().flat_map(|topic| &topic.partitions);
+        let open = all().flatten().count();
+        (open, all().count() - open)
+    }
+
+    /// Whether every partition of the image is open or known to be offline. No, while it is worked on.
+    pub(crate) fn has_followed(&self, image: &MetadataImage) -> bool {
+        self.followed.try_lock().is_ok_and(|followed| followed.offset() >= image.offset())
+    }
+
     /// Opens, reconfigures and closes until this broker reflects `image`. Blocking: it creates and reads files.
     ///
     /// An image older than the one that was followed last changes nothing.

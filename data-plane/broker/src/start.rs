@@ -146,6 +146,7 @@ pub async fn start(config: BrokerConfig) -> Result<RunningBroker, StartError> {
     own("metering", tokio::spawn(metering::run(Arc::clone(&broker), stop.clone())));
     own("tenant deletion", tokio::spawn(tenant_deletion::run(Arc::clone(&broker), stop.clone())));
     if let Some(fleet) = config.fleet {
+        broker.fleet.set_configured();
         own("config stream", tokio::spawn(config_stream::run(Arc::clone(&broker), fleet.clone(), stop.clone())));
         own("forwarded requests", tokio::spawn(forward::run(Arc::clone(&broker), fleet, stop.clone())));
     }

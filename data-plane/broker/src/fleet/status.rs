@@ -11,6 +11,7 @@ use uuid::Uuid;
 pub(crate) struct FleetStatus {
     /// Tells one start of this process from the next.
     pub(crate) boot_id: Uuid,
+    configured: AtomicBool,
     config_connected: AtomicBool,
     forward_connected: AtomicBool,
     head_revision: AtomicU64,
@@ -23,6 +24,8 @@ pub(crate) struct FleetStatus {
 /// What the status was at one moment.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct StatusReport {
+    /// There is a control plane to connect to.
+    pub(crate) configured: bool,
     /// The config stream is up.
     pub(crate) config_connected: bool,
     /// The stream of forwarded HTTP requests is up.
@@ -39,6 +42,7 @@ impl Default for FleetStatus {
     fn default() -> Self {
         Self {
             boot_id: Uuid::new_v4(),
+            configured: AtomicBool::new(false),
             config_connected: AtomicBool::new(false),
             forward_connected: AtomicBool::new(false),
             head_revision: AtomicU64::new(0),
@@ -53,12 +57,18 @@ impl FleetStatus {
     /// What it is now.
     pub(crate) fn report(&self) -> StatusReport {
         StatusReport {
+            configured: self.configured.load(Ordering::Relaxed),
             config_connected: self.config_connected.load(Ordering::Relaxed),
             forward_connected: self.forward_connected.load(Ordering::Relaxed),
             head_revision: self.head_revision.load(Ordering::Relaxed),
             last_heard_ms: self.last_heard_ms.load(Ordering::Relaxed),
             image_unsaved: self.image_unsaved.load(Ordering::Relaxed),
         }
+    }
+
+    /// Says that there is a control plane to connect to.
+    pub(crate) fn set_configured(&self) {
+        self.configured.store(true, Ordering::Relaxed);
     }
 
     pub(super) fn set_config_connected(&self, connected: bool) {

@@ -1,4 +1,4 @@
-//! HTTP of the broker: kafka/v3 for tenants, health and metrics for whoever runs the broker.
+//! HTTP of the broker: kafka/v3 for tenants, health, restart probes and metrics for whoever runs the broker.
 //!
 //! Promises: every kafka/v3 request carries a verified caller, whichever way it came. Handlers translate JSON to
 //! the functions that the Kafka APIs use too; they decide nothing.
@@ -11,6 +11,7 @@ mod health;
 mod json;
 pub(crate) mod kafka_v3;
 mod metrics;
+mod restart_probe;
 mod router;
 mod server;
 

@@ -161,6 +161,14 @@ impl MetadataGroup {
         self.shared.raft.metrics().borrow().last_log_index.map_or(0, |index| index + 1)
     }
 
+    /// How many entries of the log are not in the image yet.
+    pub fn entries_behind(&self) -> u64 {
+        let metrics = self.shared.raft.metrics();
+        let metrics = metrics.borrow();
+        let applied = metrics.last_applied.map_or(0, |log_id| log_id.index + 1);
+        metrics.last_log_index.map_or(0, |index| index + 1).saturating_sub(applied)
+    }
+
     /// The voter that leads, if known.
     pub fn leader(&self) -> Option<VoterId> {
         self.shared.raft.metrics().borrow().current_leader
