@@ -115,7 +115,7 @@ def live_change():
 
 def connections():
     """the twentieth connection is let in, the next one is told why not"""
-    # One that ended counts until the broker reads from it again, so none is opened to find out.
+    # Looked up, as one that is opened to find out would count itself.
     eventually(lambda: counted_connections() == 0, "earlier connections are gone")
     wires = []
     try:
