@@ -160,9 +160,9 @@ impl ControlPlane {
         app.tasks.spawn(leased::run(Arc::clone(&app), clean_up::WORK, clean_up::remove_old));
         app.tasks.spawn(leased::run(Arc::clone(&app), deadlines::WORK, deadlines::enforce));
         app.tasks.spawn(leased::run(Arc::clone(&app), recount::WORK, recount::run));
+        app.tasks.spawn(tasks::config_heads::run(Arc::clone(&app)));
         if let Some(pool) = app.database.shared_pool() {
             app.tasks.spawn(tasks::notifications::run(Arc::clone(&app), pool.clone()));
-            app.tasks.spawn(tasks::config_heads::run(Arc::clone(&app), pool.clone()));
         }
         let shutdown = &app.shutdown;
         let http_tls = config.tls.as_ref().map(|tls| tls_acceptor(tls, Protocols::Http));

@@ -165,7 +165,7 @@ impl Stream<'_> {
             };
             match wake {
                 Wake::Commit => self.send_new_revisions().await?,
-                Wake::Heartbeat => self.beat().await?,
+                Wake::Heartbeat => self.send_heartbeat().await?,
                 Wake::Message(message) => self.take_in(message).await?,
             }
         }
@@ -272,15 +272,10 @@ impl Stream<'_> {
         self.is_deaf = self.session.is_deaf();
     }
 
-    async fn beat(&mut self) -> Result<(), StreamEnd> {
+    async fn send_heartbeat(&mut self) -> Result<(), StreamEnd> {
         self.report_deafness();
         if self.is_deaf {
             self.forget_session().await;
-        }
-        if self.app.database.shared_pool().is_none() {
-            // Nobody looks for all streams where only this process commits: here a commit is found that failed to say
-            // so.
-            self.send_new_revisions().await?;
         }
         let head_revision = self.sent.max(*self.session.commits.borrow());
         let heartbeat = Heartbeat { head_revision, server_time_ms: self.app.clock.now().as_millis() };

@@ -37,8 +37,7 @@ impl LogState {
     }
 }
 
-/// The epoch of all streams, and the newest revision of some physical clusters. Only on PostgreSQL there are other
-/// replicas that change them.
+/// The epoch of all streams, and the newest revision of some physical clusters, in one statement.
 pub async fn heads(
     pool: &PgPool,
     physical_clusters: &[PhysicalClusterId],
