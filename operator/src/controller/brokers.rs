@@ -21,6 +21,7 @@ pub trait Brokers: Send + Sync + 'static {
 #[derive(Clone)]
 pub struct HttpBrokers {
     client: reqwest::Client,
+    port: u16,
 }
 
 impl HttpBrokers {
@@ -28,9 +29,13 @@ impl HttpBrokers {
     ///
     /// When there is no client, for instance because no TLS provider is installed.
     pub fn new() -> reqwest::Result<Self> {
+        Self::at_port(HTTP_PORT)
+    }
+
+    fn at_port(port: u16) -> reqwest::Result<Self> {
         // A proxy of the environment is for the outside; redirects have no place here.
         let client = reqwest::Client::builder().timeout(ANSWER_TIMEOUT).no_proxy();
-        Ok(Self { client: client.redirect(reqwest::redirect::Policy::none()).build()? })
+        Ok(Self { client: client.redirect(reqwest::redirect::Policy::none()).build()?, port })
     }
 }
 
@@ -48,7 +53,7 @@ impl Brokers for HttpBrokers {
             Question::After => "post",
         };
         let host = if address.contains(':') { format!("[{address}]") } else { address.to_owned() };
-        let url = format!("http://{host}:{HTTP_PORT}/v1/restart-probe/{path}");
+        let url = format!("http://{host}:{}/v1/restart-probe/{path}", self.port);
         let sent = self.client.get(url).send().await;
         match read(sent).await {
             Ok(Probe { safe: true, .. }) => Answer::Safe,
@@ -60,4 +65,47 @@ impl Brokers for HttpBrokers {
 
 async fn read(sent: reqwest::Result<reqwest::Response>) -> reqwest::Result<Probe> {
     sent?.error_for_status()?.json().await
+}
+
+#[cfg(test)]
+mod tests {
+    use axum::Router;
+    use axum::http::StatusCode;
+    use axum::response::IntoResponse;
+    use axum::routing::get;
+
+    use super::*;
+
+    /// What the operator understands of a broker that answers like this.
+    async fn check(answer: impl IntoResponse + Clone + Send + Sync + 'static, expected: impl FnOnce(&Answer) -> bool) {
+        // Another test may have been first.
+        let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let port = listener.local_addr().unwrap().port();
+        let router = Router::new().route("/v1/restart-probe/pre", get(move || std::future::ready(answer.clone())));
+        let server = tokio::spawn(axum::serve(listener, router).into_future());
+        let answer = HttpBrokers::at_port(port).unwrap().ask("127.0.0.1", Question::Before).await;
+        server.abort();
+        assert!(expected(&answer), "{answer:?}");
+    }
+
+    #[tokio::test]
+    async fn a_broker_says_yes_or_no_with_its_reasons() {
+        check(r#"{"safe":true,"reasons":["one broker"]}"#, |answer| *answer == Answer::Safe).await;
+        let no = Answer::Unsafe { reasons: vec!["it recovers".to_owned()] };
+        check(r#"{"safe":false,"reasons":["it recovers"]}"#, |answer| *answer == no).await;
+    }
+
+    #[tokio::test]
+    async fn whatever_is_not_a_clear_yes_is_no_yes() {
+        let unanswered = |answer: &Answer| matches!(answer, Answer::Unanswered { error } if !error.is_empty());
+        check("yes", unanswered).await;
+        check("{}", unanswered).await;
+        check(r#"{"safe":"true"}"#, unanswered).await;
+        check((StatusCode::SERVICE_UNAVAILABLE, r#"{"safe":true}"#), unanswered).await;
+        check((StatusCode::FOUND, [("location", "/elsewhere")], r#"{"safe":false}"#), |answer| {
+            !matches!(answer, Answer::Safe)
+        })
+        .await;
+    }
 }

@@ -10,8 +10,9 @@ use crate::crd::node_pool::{Amounts, NodePool, Toleration};
 const USER_ID: i64 = 65_532;
 /// A broker closes its connections and flushes its logs in this time.
 const GRACE_SECONDS: i64 = 60;
-/// Recovery after a power cut reads the last segment of each partition; a start may take this many probes.
-const STARTUP_PROBES: i32 = 360;
+/// Recovery after a power cut reads the last segment of each partition; a start may take this many probes, one a second:
+/// a new cluster is ready a moment after its broker is.
+const STARTUP_PROBES: i32 = 1_800;
 
 pub const CONFIG_FOLDER: &str = "/etc/millstream";
 const VOLUME_FOLDER: &str = "/var/lib/millstream";
@@ -91,7 +92,7 @@ fn container(inputs: &Inputs<'_>, pool: &NodePool) -> Value {
         "args": ["broker", "--config", format!("{CONFIG_FOLDER}/$(POD_NAME).toml")],
         "env": [{ "name": "POD_NAME", "valueFrom": { "fieldRef": { "fieldPath": "metadata.name" } } }],
         "ports": ports,
-        "startupProbe": probe("/livez", 5, STARTUP_PROBES),
+        "startupProbe": probe("/livez", 1, STARTUP_PROBES),
         "livenessProbe": probe("/livez", 10, 6),
         "readinessProbe": probe("/readyz", 2, 2),
         "securityContext": {
