@@ -7,6 +7,7 @@ pub mod admin;
 pub mod api_limits;
 pub mod broker;
 pub mod control_plane;
+pub mod operator;
 pub mod session;
 pub mod up;
 
@@ -17,6 +18,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use admin::AdminNoun;
 use broker::BrokerArgs;
 use control_plane::ControlPlaneArgs;
+use operator::OperatorVerb;
 pub use session::{LoginArgs, LogoutArgs};
 pub use up::UpArgs;
 
@@ -61,6 +63,11 @@ pub enum Command {
     ControlPlane(ControlPlaneArgs),
     /// Start one broker, as a configuration file says
     Broker(BrokerArgs),
+    /// Physical clusters on Kubernetes: KafkaCluster resources
+    Operator {
+        #[command(subcommand)]
+        verb: OperatorVerb,
+    },
     /// Begin a session with a password; commands act as its user for an hour
     Login(LoginArgs),
     /// End the session

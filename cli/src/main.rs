@@ -11,6 +11,7 @@ mod credentials;
 mod failure;
 mod kafka_client;
 mod login;
+mod operator;
 mod output;
 mod process;
 mod rest_client;
@@ -59,6 +60,7 @@ fn run(command_line: CommandLine) -> Result<(), Failure> {
         Command::Up(args) => up::run(&runtime, args, &data_dir?, output),
         Command::ControlPlane(args) => control_plane::run(&runtime, args, output),
         Command::Broker(args) => broker::run(&runtime, args, output),
+        Command::Operator { verb } => operator::run(&runtime, verb, &output),
         Command::Login(args) => runtime.block_on(commands::session::log_in(args, &data_dir?, &output)),
         Command::Logout(args) => runtime.block_on(commands::session::log_out(args, &data_dir?, &output)),
         Command::Environment(group) => {

@@ -13,6 +13,8 @@ fn help_of_every_command_is_as_agreed() {
         "up",
         "control-plane",
         "broker",
+        "operator",
+        "operator run",
         "environment",
         "environment create",
         "cluster create",

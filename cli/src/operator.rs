@@ -1,0 +1,48 @@
+//! `millstream operator`: physical clusters on Kubernetes.
+//!
+//! Promises: Ctrl-C and SIGTERM let go of the Lease, so that another replica takes over at once; a replica that loses it
+//! ends with an error and is started anew by whoever started it.
+
+use std::net::TcpListener;
+
+use millstream_operator::crd::manifest;
+use millstream_operator::operator::{self, Options};
+use tokio::runtime::Runtime;
+
+use crate::command_line::operator::{OperatorArgs, OperatorVerb};
+use crate::failure::{Failure, chain};
+use crate::output::Output;
+use crate::process::{StopSignals, log_to_stderr};
+
+/// Runs one command.
+pub fn run(runtime: &Runtime, verb: OperatorVerb, output: &Output) -> Result<(), Failure> {
+    match verb {
+        OperatorVerb::Crd => output.say(manifest::definition_yaml().trim_end()),
+        OperatorVerb::Run(args) => serve(runtime, args),
+    }
+}
+
+fn serve(runtime: &Runtime, args: OperatorArgs) -> Result<(), Failure> {
+    log_to_stderr(&args.log)?;
+    let http_listener = TcpListener::bind(args.http_listen).map_err(|error| {
+        Failure::failed(format!("cannot listen on {} for health and metrics: {error}", args.http_listen))
+            .suggest("choose another address with --http-listen")
+    })?;
+    runtime.block_on(async {
+        let mut signals = StopSignals::install()?;
+        let client = kube::Client::try_default().await.map_err(|error| {
+            Failure::failed(format!("cannot find the API server of Kubernetes: {}", chain(&error)))
+                .suggest("run it in a pod with a ServiceAccount, or set KUBECONFIG")
+        })?;
+        let namespace = args.namespace.unwrap_or_else(|| client.default_namespace().to_owned());
+        let options = Options { namespace, identity: identity(), http_listener };
+        let ran = operator::run(client, options, signals.next()).await;
+        ran.map_err(|error| Failure::failed(format!("the operator ended: {}", chain(&error))))
+    })
+}
+
+/// The host name is that of the pod; the rest tells a container that was started anew from the one before.
+fn identity() -> String {
+    let host = rustix::system::uname().nodename().to_string_lossy().into_owned();
+    format!("{host}_{}", uuid::Uuid::new_v4())
+}
