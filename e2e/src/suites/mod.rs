@@ -13,6 +13,7 @@ mod hostile;
 mod java;
 mod kafka_tools;
 mod kcat;
+mod kubernetes;
 mod python;
 pub mod quotas;
 mod readme;
@@ -49,6 +50,7 @@ pub const SUITES: &[Suite] = &[
     franz_go::KGO,
     kafka_tools::SUITE,
     quotas::SUITE,
+    kubernetes::SUITE,
     hostile::SUITE,
     crash::SUITE,
 ];
