@@ -45,6 +45,12 @@ pub(crate) struct FrontDoor {
     _dir: TempDir,
 }
 
+/// The only listener of a broker of a test. Clients are told an address that nobody listens at.
+pub(crate) fn listener(socket: TcpListener, tls: Option<Arc<rustls::ServerConfig>>) -> KafkaListener {
+    let (name, advertised_host) = ("EXTERNAL".to_owned(), "localhost".to_owned());
+    KafkaListener { name, socket, advertised_host, advertised_port: 9092, tls }
+}
+
 impl FrontDoor {
     /// The principal administers the second cluster and has no rights in the first.
     pub(crate) async fn open() -> Self {
@@ -61,13 +67,7 @@ impl FrontDoor {
             physical_cluster_id: "pkc-a".parse().unwrap(),
             broker_id: 0,
             data_dir: dir.path().join("data"),
-            listeners: vec![KafkaListener {
-                name: "EXTERNAL".to_owned(),
-                socket: kafka_listener,
-                advertised_host: "localhost".to_owned(),
-                advertised_port: 9092,
-                tls,
-            }],
+            listeners: vec![listener(kafka_listener, tls)],
             http_listener: TcpListener::bind("127.0.0.1:0").unwrap(),
             fleet: None,
             object_store: None,

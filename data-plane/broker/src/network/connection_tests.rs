@@ -21,6 +21,8 @@ use crate::partition::Partition;
 use crate::quotas::tenant::TenantQuota;
 
 const PRODUCE: i16 = 0;
+const SASL_HANDSHAKE: i16 = 17;
+const SASL_AUTHENTICATE: i16 = 36;
 const LOOK_AGAIN: Duration = Duration::from_millis(1);
 /// Only a test that fails takes so long.
 const GIVE_UP: Duration = Duration::from_secs(30);
@@ -253,4 +255,21 @@ async fn a_connection_with_many_requests_at_once_takes_turns_with_others() {
     .await
     .unwrap();
     door.running.shutdown().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_being_answered_when_the_broker_stops_is_answered() {
+    let door = FrontDoor::open().await;
+    let mut client = KafkaClient(TcpStream::connect(door.address).await.unwrap());
+    let handshake = client.call(SASL_HANDSHAKE, 1, b"\0\x05PLAIN").await;
+    assert_eq!(handshake[..2], [0, 0]);
+    // A wrong key is answered after a pause, in which the broker is told to stop.
+    client.send(SASL_AUTHENTICATE, 0, b"\0\0\0\x06\0KEY\0x").await;
+    let broker = Arc::clone(door.broker());
+    let refusals = || broker.metrics.render(&Default::default()).contains("failed_authentications_total 1");
+    eventually("the login is looked at", refusals).await;
+    let stopping = tokio::spawn(door.running.shutdown());
+    let answer = client.receive().await;
+    assert_eq!(answer[..2], [0, 58], "SASL_AUTHENTICATION_FAILED");
+    stopping.await.unwrap();
 }

@@ -24,8 +24,9 @@ use reqwest::{Client, Method, RequestBuilder};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
-use crate::config::{BrokerConfig, FleetEndpoint, KafkaListener};
+use crate::config::{BrokerConfig, FleetEndpoint};
 use crate::fleet::test_control_plane::{self, Accepted, ForwardStreams};
+use crate::front_door::listener;
 use crate::start::{self, RunningBroker};
 
 const KEY: &str = "AAAAAAAAAAAAAAAA";
@@ -95,13 +96,7 @@ async fn start_broker(dir: &TempDir, fleet: Option<FleetEndpoint>) -> (RunningBr
         physical_cluster_id: "pkc-a".parse().unwrap(),
         broker_id: 0,
         data_dir: dir.path().join("data"),
-        listeners: vec![KafkaListener {
-            name: "EXTERNAL".to_owned(),
-            socket: TcpListener::bind("127.0.0.1:0").unwrap(),
-            advertised_host: "localhost".to_owned(),
-            advertised_port: 9092,
-            tls: None,
-        }],
+        listeners: vec![listener(TcpListener::bind("127.0.0.1:0").unwrap(), None)],
         http_listener,
         fleet,
         object_store: None,
