@@ -27,6 +27,8 @@ pub struct Candidate {
     pub region: String,
     /// Partitions that logical clusters have reserved on it.
     pub reserved_partitions: i64,
+    /// Whether it is ready for clients; otherwise it is being made.
+    pub is_ready: bool,
 }
 
 /// What a logical cluster takes of its host, or what a host has.
@@ -81,14 +83,15 @@ pub enum Placement<T> {
     },
 }
 
-/// The physical clusters that may host a cluster in the region, the emptiest first, the lower id among equals.
+/// The physical clusters that may host a cluster in the region: those that are ready first, for one that is being made may
+/// belong to an agent that is gone; the emptiest first among these, and the lower id among equals.
 pub fn rank_shared(cloud: &str, region: &str, candidates: &[Candidate]) -> Placement<Vec<PhysicalClusterId>> {
     let mut serving = match serving(cloud, region, candidates) {
         Placement::On(serving) => serving,
         Placement::Wait { reason } => return Placement::Wait { reason },
         Placement::NotServed { served } => return Placement::NotServed { served },
     };
-    serving.sort_by_key(|candidate| (candidate.reserved_partitions, candidate.id.clone()));
+    serving.sort_by_key(|candidate| (!candidate.is_ready, candidate.reserved_partitions, candidate.id.clone()));
     Placement::On(serving.into_iter().map(|candidate| candidate.id.clone()).collect())
 }
 
@@ -160,6 +163,7 @@ mod tests {
             cloud: cloud.into(),
             region: region.into(),
             reserved_partitions,
+            is_ready: true,
         }
     }
 
@@ -188,6 +192,15 @@ mod tests {
             candidate("pkc-d", "AWS", "us-east-2", 1),
         ];
         assert_eq!(ranked("AWS", "us-east-2", &candidates), ["pkc-b", "pkc-d", "pkc-a"]);
+    }
+
+    #[test]
+    fn one_that_is_being_made_comes_after_those_that_are_ready() {
+        let candidates = [
+            Candidate { is_ready: false, ..candidate("pkc-a", "AWS", "us-east-2", 0) },
+            candidate("pkc-b", "AWS", "us-east-2", 5),
+        ];
+        assert_eq!(ranked("AWS", "us-east-2", &candidates), ["pkc-b", "pkc-a"]);
     }
 
     #[test]

@@ -103,16 +103,17 @@ pub async fn of_agent(transaction: &mut Transaction, agent_id: &str) -> Result<V
 
 /// Every shared physical cluster that can host another logical cluster.
 pub async fn candidates(transaction: &mut Transaction) -> Result<Vec<Candidate>, StoreError> {
-    let rows: Vec<(String, String, String, String, i64)> = on!(transaction, connection => {
+    let rows: Vec<(String, String, String, String, i64, String)> = on!(transaction, connection => {
         sqlx::query_as(
-            "SELECT id, agent_id, cloud, region, reserved_partitions FROM physical_clusters WHERE dedicated_to = '' \
-             AND phase IN ('PROVISIONING', 'READY') ORDER BY id",
+            "SELECT id, agent_id, cloud, region, reserved_partitions, phase FROM physical_clusters \
+             WHERE dedicated_to = '' AND phase IN ('PROVISIONING', 'READY') ORDER BY id",
         )
         .fetch_all(connection).await
     })?;
     rows.into_iter()
-        .map(|(id, agent_id, cloud, region, reserved_partitions)| {
-            Ok(Candidate { id: super::page::parse_column(id)?, agent_id, cloud, region, reserved_partitions })
+        .map(|(id, agent_id, cloud, region, reserved_partitions, phase)| {
+            let is_ready = super::page::parse_column::<PhysicalPhase>(phase)? == PhysicalPhase::Ready;
+            Ok(Candidate { id: super::page::parse_column(id)?, agent_id, cloud, region, reserved_partitions, is_ready })
         })
         .collect()
 }
