@@ -2,6 +2,7 @@
 //!
 //! Promises that `kubectl apply` is enough: nothing here needs a control plane. Never reads a record, never deletes a
 //! volume that its resource does not say to delete.
+pub mod agent;
 pub mod controller;
 pub mod crd;
 pub mod kubernetes;

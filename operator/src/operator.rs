@@ -20,6 +20,8 @@ use kube::{Api, Client, Resource as _, ResourceExt as _};
 use tokio::time::Instant;
 use tracing::{info, warn};
 
+use crate::agent::Agent;
+use crate::agent::settings::AgentSettings;
 use crate::controller::brokers::{Brokers, HttpBrokers};
 use crate::controller::names::{CLUSTER_LABEL, FIELD_MANAGER, MANAGED_BY_LABEL};
 use crate::controller::reconcile::{self, Context, Decisions, Done, reconcile};
@@ -66,12 +68,36 @@ pub enum Error {
 ///
 /// When it cannot serve, or the Lease is lost.
 pub async fn run(client: Client, options: Options, stop: impl Future<Output = ()>) -> Result<(), Error> {
+    start(client, options, std::future::pending(), stop).await
+}
+
+/// The same with an agent, which is at work while this process holds the Lease: two would fence each other.
+///
+/// # Errors
+///
+/// When it cannot serve, or the Lease is lost.
+pub async fn run_with_agent(
+    client: Client,
+    options: Options,
+    settings: AgentSettings,
+    stop: impl Future<Output = ()>,
+) -> Result<(), Error> {
+    let agent = Agent::new(settings, client.clone(), &options.namespace);
+    start(client, options, agent.run(), stop).await
+}
+
+async fn start(
+    client: Client,
+    options: Options,
+    agent: impl Future<Output = ()>,
+    stop: impl Future<Output = ()>,
+) -> Result<(), Error> {
     let metrics = Arc::new(Metrics::default());
     options.http_listener.set_nonblocking(true)?;
     let listener = tokio::net::TcpListener::from_std(options.http_listener)?;
     let http = axum::serve(listener, pages(metrics.clone())).into_future();
     let mut election = Election::new(client.clone(), &options.namespace, LEASE, &options.identity);
-    let work = work(client, &options.namespace, &mut election, &metrics);
+    let work = work(client, &options.namespace, agent, &mut election, &metrics);
     let ended = tokio::select! {
         served = http => served.map_err(Error::Http),
         ended = work => ended,
@@ -89,13 +115,20 @@ fn pages(metrics: Arc<Metrics>) -> Router {
         .route("/metrics", get(move || std::future::ready(metrics.render())))
 }
 
-async fn work(client: Client, namespace: &str, election: &mut Election, metrics: &Arc<Metrics>) -> Result<(), Error> {
+async fn work(
+    client: Client,
+    namespace: &str,
+    agent: impl Future<Output = ()>,
+    election: &mut Election,
+    metrics: &Arc<Metrics>,
+) -> Result<(), Error> {
     let brokers = HttpBrokers::new()?;
     election.won().await;
     metrics.set_acts(true);
     // Dropping the controller drops its reconciliations: nothing is begun after the Lease is lost.
     tokio::select! {
         () = control(client, namespace, brokers, metrics.clone()) => {}
+        () = agent => {}
         () = election.lost() => {}
     }
     metrics.set_acts(false);

@@ -11,7 +11,8 @@ pub struct Rule {
 
 /// In the namespace of the clusters.
 pub const ROLE: &[Rule] = &[
-    rule("millstream.dev", &["kafkaclusters"], &["get", "list", "watch", "patch"]),
+    // The agent makes and deletes them.
+    rule("millstream.dev", &["kafkaclusters"], &["get", "list", "watch", "create", "patch", "delete"]),
     rule("millstream.dev", &["kafkaclusters/status"], &["patch"]),
     // Children name their owner with blockOwnerDeletion.
     rule("millstream.dev", &["kafkaclusters/finalizers"], &["update"]),
@@ -19,7 +20,8 @@ pub const ROLE: &[Rule] = &[
     rule("", &["services", "configmaps"], &["get", "list", "watch", "create", "patch", "delete"]),
     rule("", &["serviceaccounts"], &["get", "list", "create", "patch", "delete"]),
     // No list: Secrets are read one by one, by the names that a spec says.
-    rule("", &["secrets"], &["get", "create", "patch"]),
+    // The agent deletes the tokens that it made.
+    rule("", &["secrets"], &["get", "create", "patch", "delete"]),
     rule("", &["pods"], &["get", "list", "watch"]),
     rule("", &["pods/eviction"], &["create"]),
     rule("", &["persistentvolumeclaims"], &["get", "list", "watch", "patch", "delete"]),
