@@ -3,6 +3,7 @@
 use std::future::Future;
 use std::time::Duration;
 
+use http::StatusCode;
 use serde::Deserialize;
 
 use super::names::HTTP_PORT;
@@ -54,23 +55,28 @@ impl Brokers for HttpBrokers {
         };
         let host = if address.contains(':') { format!("[{address}]") } else { address.to_owned() };
         let url = format!("http://{host}:{}/v1/restart-probe/{path}", self.port);
-        let sent = self.client.get(url).send().await;
-        match read(sent).await {
-            Ok(Probe { safe: true, .. }) => Answer::Safe,
-            Ok(Probe { reasons, .. }) => Answer::Unsafe { reasons },
+        match self.read(&url).await {
+            Ok((StatusCode::OK, Probe { safe: true, .. })) => Answer::Safe,
+            Ok((_, Probe { safe: false, reasons })) => Answer::Unsafe { reasons },
+            Ok((status, Probe { safe: true, .. })) => {
+                Answer::Unanswered { error: format!("it says yes with {status}") }
+            }
             Err(error) => Answer::Unanswered { error: error.without_url().to_string() },
         }
     }
 }
 
-async fn read(sent: reqwest::Result<reqwest::Response>) -> reqwest::Result<Probe> {
-    sent?.error_for_status()?.json().await
+impl HttpBrokers {
+    /// A broker says no with a status of an error, and its reasons in the body.
+    async fn read(&self, url: &str) -> reqwest::Result<(StatusCode, Probe)> {
+        let response = self.client.get(url).send().await?;
+        Ok((response.status(), response.json().await?))
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use axum::Router;
-    use axum::http::StatusCode;
     use axum::response::IntoResponse;
     use axum::routing::get;
 
@@ -93,7 +99,10 @@ mod tests {
     async fn a_broker_says_yes_or_no_with_its_reasons() {
         check(r#"{"safe":true,"reasons":["one broker"]}"#, |answer| *answer == Answer::Safe).await;
         let no = Answer::Unsafe { reasons: vec!["it recovers".to_owned()] };
-        check(r#"{"safe":false,"reasons":["it recovers"]}"#, |answer| *answer == no).await;
+        let answered_no = |answer: &Answer| *answer == no;
+        check(r#"{"safe":false,"reasons":["it recovers"]}"#, answered_no).await;
+        let refused = (StatusCode::SERVICE_UNAVAILABLE, r#"{"safe":false,"reasons":["it recovers"]}"#);
+        check(refused, answered_no).await;
     }
 
     #[tokio::test]
@@ -103,6 +112,7 @@ mod tests {
         check("{}", unanswered).await;
         check(r#"{"safe":"true"}"#, unanswered).await;
         check((StatusCode::SERVICE_UNAVAILABLE, r#"{"safe":true}"#), unanswered).await;
+        check((StatusCode::NOT_FOUND, "there is no such path"), unanswered).await;
         check((StatusCode::FOUND, [("location", "/elsewhere")], r#"{"safe":false}"#), |answer| {
             !matches!(answer, Answer::Safe)
         })
