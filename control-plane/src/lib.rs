@@ -26,6 +26,7 @@ mod tasks;
 pub use admin::{QuotaChange, SetQuotaError, set_quota};
 pub use bootstrap::{BootstrapError, Bootstrapped, FirstCredentials, FirstLogin};
 pub use control_plane::{AgentCertificates, Config, ControlPlane, DEFAULT_AUDIT_RETENTION_DAYS, FleetTls, StartError};
+pub use domain::authorization;
 pub use domain::token_bucket::Rate;
 pub use domain::user::{UserError, normalize_email};
 pub use http::rate_limit::RequestRates;

@@ -38,6 +38,7 @@ mod rate_limits;
 mod replicas;
 mod reservations;
 mod role_bindings;
+mod role_matrix;
 mod row_security;
 mod service_accounts;
 mod service_quotas;
