@@ -116,6 +116,9 @@ class Objects:
             self.kept["dedicated"] = create(COLLECTIONS["cluster"], body)
         return self.kept["dedicated"]
 
+    def crn_of_environment(self, environment):
+        return f"{ROOT}/environment={environment}"
+
     def client_quota_body(self):
         account = create(COLLECTIONS["service-account"], self.service_account_body())
         return {"spec": {"display_name": self.name("quota"), "description": "", "principals": [{"id": account}],

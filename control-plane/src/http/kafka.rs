@@ -48,6 +48,11 @@ async fn forward(app: &App, request: Request) -> Result<Response, KafkaError> {
     let (parts, body) = request.into_parts();
     let caller = authenticate(app, &parts).await?;
     let named = cluster_in_path(parts.uri.path());
+    let allowed = allowed_methods(parts.extensions.get::<MatchedPath>());
+    // No cluster could answer for all of them.
+    if named.is_none() && !allowed.is_empty() && !allowed.contains(&parts.method.as_str()) {
+        return Ok(with_allowed(answer(StatusCode::METHOD_NOT_ALLOWED, 405, "HTTP 405 Method Not Allowed"), &allowed));
+    }
     let (cluster, physical_cluster) = find_cluster(app, &caller, named).await?;
 
     let path_and_query = parts.uri.path_and_query().map_or("", |path| path.as_str()).to_owned();
@@ -68,19 +73,25 @@ async fn forward(app: &App, request: Request) -> Result<Response, KafkaError> {
     };
     let physical_cluster = physical_cluster.ok_or(ForwardError::NoBroker)?;
     let answer = app.forwarders.forward(&physical_cluster, forwarded).await?;
-    let mut response = to_response(answer)?;
-    if response.status() == StatusCode::METHOD_NOT_ALLOWED {
-        // A broker's answer comes without this header, which HTTP asks for.
-        response.headers_mut().insert(ALLOW, allowed_methods(parts.extensions.get::<MatchedPath>())?);
+    let response = to_response(answer)?;
+    match response.status() {
+        // A broker's answer comes without the header, which HTTP asks for.
+        StatusCode::METHOD_NOT_ALLOWED => Ok(with_allowed(response, &allowed)),
+        _ => Ok(response),
     }
-    Ok(response)
 }
 
 /// The methods of a path, as the table has them.
-fn allowed_methods(route: Option<&MatchedPath>) -> Result<HeaderValue, KafkaError> {
+fn allowed_methods(route: Option<&MatchedPath>) -> Vec<&'static str> {
     let path = route.map_or(String::new(), |route| route.as_str().replace("%3A", ":"));
-    let methods = ENDPOINTS.iter().filter(|endpoint| endpoint.path == path).map(|endpoint| endpoint.method.as_str());
-    HeaderValue::from_str(&methods.collect::<Vec<_>>().join(", ")).map_err(|_| KafkaError::BadAnswer)
+    ENDPOINTS.iter().filter(|endpoint| endpoint.path == path).map(|endpoint| endpoint.method.as_str()).collect()
+}
+
+fn with_allowed(mut response: Response, methods: &[&str]) -> Response {
+    if let Ok(value) = HeaderValue::from_str(&methods.join(", ")) {
+        response.headers_mut().insert(ALLOW, value);
+    }
+    response
 }
 
 /// The text in the place of the cluster's id, if the path has one.

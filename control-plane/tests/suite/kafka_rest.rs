@@ -216,6 +216,10 @@ on_both_engines! {
             let answer = setup.kafka.send("PUT", &format!("{cluster}/{path}"), &[], None).await.expect(405);
             assert_eq!(answer.headers["allow"], allowed, "{path}");
         }
+        let rest = &setup.installation.rest;
+        let answer = rest.send("PUT", "/kafka/v3/clusters", &[], None).await;
+        expect_kafka_error(&answer, 405, 405);
+        assert_eq!(answer.headers["allow"], "GET");
     }
 
     async fn each_call_is_recorded_by_its_own_name_with_its_error_code(engine: Engine) {
