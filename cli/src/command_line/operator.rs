@@ -1,6 +1,7 @@
 //! Flags of `millstream operator`.
 
 use std::net::SocketAddr;
+use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
 
@@ -28,6 +29,9 @@ pub struct OperatorArgs {
         env = "MILLSTREAM_OPERATOR_HTTP_LISTEN"
     )]
     pub http_listen: SocketAddr,
+    /// Be an agent of a control plane too, as this file says, agent.toml
+    #[arg(long, value_name = "FILE", env = "MILLSTREAM_AGENT_CONFIG")]
+    pub agent_config: Option<PathBuf>,
     #[command(flatten)]
     pub log: LogArgs,
 }
