@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use millstream_api::ids::PhysicalClusterId;
-use tokio::sync::{Notify, Semaphore};
+use tokio::sync::{Notify, Semaphore, watch};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -12,7 +12,7 @@ use crate::domain::timestamp::Clock;
 use crate::fleet::connected_agents::ConnectedAgents;
 use crate::fleet::forwarders::Forwarders;
 use crate::fleet::propagation::Propagation;
-use crate::http::delivery::LostAnswers;
+use crate::http::delivery::Answers;
 use crate::http::operations::Operations;
 use crate::http::rate_limit::RateLimits;
 use crate::login_attempts::LoginAttempts;
@@ -56,10 +56,12 @@ pub struct App {
     pub audit_log: AuditLog,
     /// How long the audit log keeps an event.
     pub audit_retention_days: u32,
-    /// Requests whose answers are lost.
-    pub lost_answers: LostAnswers,
+    /// What became of the answers of this replica.
+    pub answers: Answers,
     /// What this replica counts for whoever operates it.
     pub metrics: Metrics,
+    /// Changes when it is known what became of answers of any replica.
+    pub answers_settled: watch::Sender<u64>,
     /// Ids of the operations of the public API.
     pub operations: Operations,
     /// Wakes the background task.

@@ -12,7 +12,7 @@ use crate::app::App;
 use crate::domain::timestamp::Clock;
 use crate::fleet::forwarders::Forwarders;
 use crate::fleet::propagation::Propagation;
-use crate::http::delivery::LostAnswers;
+use crate::http::delivery::Answers;
 use crate::http::rate_limit::{RateLimits, RequestRates};
 use crate::login_attempts::LoginAttempts;
 use crate::monitoring::metrics::Metrics;
@@ -148,7 +148,8 @@ impl ControlPlane {
             changes_in_progress: http::detach::permits(),
             audit_log,
             audit_retention_days: config.audit_retention_days,
-            lost_answers: LostAnswers::default(),
+            answers: Answers::default(),
+            answers_settled: tokio::sync::watch::Sender::new(0),
             metrics: Metrics::default(),
             operations: http::router::operation_ids(),
             driver_wake: tokio::sync::Notify::new(),

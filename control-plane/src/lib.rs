@@ -20,6 +20,7 @@ mod random;
 mod secrets;
 mod server;
 mod session_tokens;
+mod shared_tcp_stream;
 mod store;
 mod tasks;
 

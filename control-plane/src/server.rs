@@ -24,6 +24,7 @@ use tower::ServiceExt as _;
 use tracing::{debug, warn};
 
 use crate::observed_stream::ObservedStream;
+use crate::shared_tcp_stream::{PeerState, PeerWatch, SharedTcpStream};
 
 /// Connections of one listener at most; more wait in the system's queue.
 const MAX_CONNECTIONS: usize = 10_000;
@@ -61,6 +62,7 @@ pub struct Peer(pub SocketAddr);
 /// The connection that a request came on, as of that request. Each request has it as an extension.
 #[derive(Clone)]
 pub struct Connection {
+    peer: PeerWatch,
     progress: watch::Receiver<Progress>,
     requests: u64,
 }
@@ -77,6 +79,17 @@ enum Progress {
 }
 
 impl Connection {
+    /// Whether the client has hung up, as far as the kernel knows at this moment. One that merely sends no more counts
+    /// while the answer is not sent: after it, that is how a client ends.
+    pub fn is_abandoned(&self, answer_is_sent: bool) -> bool {
+        match self.peer.look() {
+            Some(PeerState::Broken) => true,
+            Some(PeerState::Ended) => !answer_is_sent,
+            Some(PeerState::There) => false,
+            None => *self.progress.borrow() == Progress::Broken,
+        }
+    }
+
     /// Waits until the connection shows whether the answer to this request arrived: another request says that it did,
     /// as does a clean end.
     pub async fn outlives_this_answer(&mut self) -> bool {
@@ -147,27 +160,32 @@ async fn serve_connection(
     if let Err(error) = stream.set_nodelay(true) {
         debug!(%peer, %error, "cannot switch off Nagle's algorithm");
     }
-    let Some(tls) = tls else { return serve_http(stream, peer, None, router, shutdown).await };
+    let stream = SharedTcpStream::new(stream);
+    let other_end = OtherEnd { peer, watch: stream.peer_watch(), certificate: None };
+    let Some(tls) = tls else { return serve_http(stream, other_end, router, shutdown).await };
     match timeout(HANDSHAKE_TIMEOUT, tls.accept(stream)).await {
         Ok(Ok(stream)) => {
             let shown = stream.get_ref().1.peer_certificates().and_then(|chain| chain.first());
             let certificate = shown.map(|certificate| PeerCertificate(certificate.clone().into_owned()));
-            serve_http(stream, peer, certificate, router, shutdown).await;
+            serve_http(stream, OtherEnd { certificate, ..other_end }, router, shutdown).await;
         }
         Ok(Err(error)) => debug!(%peer, %error, "TLS handshake failed"),
         Err(_) => debug!(%peer, "TLS handshake took too long"),
     }
 }
 
-async fn serve_http<S>(
-    stream: S,
+/// Who is at the other end of a connection.
+struct OtherEnd {
     peer: SocketAddr,
+    watch: PeerWatch,
     certificate: Option<PeerCertificate>,
-    router: Router,
-    shutdown: CancellationToken,
-) where
+}
+
+async fn serve_http<S>(stream: S, other_end: OtherEnd, router: Router, shutdown: CancellationToken)
+where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
+    let OtherEnd { peer, watch: peer_watch, certificate } = other_end;
     let mut builder = auto::Builder::new(TokioExecutor::new());
     builder.http1().timer(TokioTimer::new()).header_read_timeout(HEADER_TIMEOUT);
     builder
@@ -188,7 +206,7 @@ async fn serve_http<S>(
                 number = *requests;
             }
         });
-        let connection = Connection { progress: of_requests.subscribe(), requests: number };
+        let connection = Connection { peer: peer_watch.clone(), progress: of_requests.subscribe(), requests: number };
         request.extensions_mut().insert(Peer(peer));
         if let Some(certificate) = &certificate {
             request.extensions_mut().insert(certificate.clone());

@@ -6,7 +6,7 @@
 
 use std::collections::HashMap;
 use std::pin::Pin;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
@@ -27,19 +27,53 @@ use crate::server::Connection;
 const CONFIRM_TIME: Duration = Duration::from_secs(5);
 /// Lost answers that one replica knows at most; the database knows them too, a moment later.
 const MAX_LOST: usize = 10_000;
+/// Answers on their way that one replica watches at most. Of more it learns a moment later that they are lost.
+const MAX_OPEN: usize = 10_000;
 
-/// Requests whose answers are lost, known before the database knows them.
+/// Answers of this replica that are lost or on their way, known before the database knows what became of them.
 #[derive(Default)]
-pub struct LostAnswers(Mutex<HashMap<String, Timestamp>>);
+pub struct Answers(Mutex<Known>);
 
-impl LostAnswers {
-    /// Whether the answer to the request is lost.
-    pub fn contains(&self, request_id: &str) -> bool {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).contains_key(request_id)
+#[derive(Default)]
+struct Known {
+    /// By the id of the request: since when.
+    lost: HashMap<String, Timestamp>,
+    /// By the id of the request.
+    open: HashMap<String, OnItsWay>,
+}
+
+struct OnItsWay {
+    connection: Connection,
+    is_sent: bool,
+}
+
+impl Answers {
+    /// Whether the answer to the request is lost, as of this moment: also if the client hung up and nobody has noticed.
+    pub fn is_lost(&self, request_id: &str) -> bool {
+        let known = self.known();
+        let is_abandoned = |answer: &OnItsWay| answer.connection.is_abandoned(answer.is_sent);
+        known.lost.contains_key(request_id) || known.open.get(request_id).is_some_and(is_abandoned)
     }
 
-    fn insert(&self, request_id: String, now: Timestamp) {
-        let mut lost = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+    fn begin(&self, request_id: &str, connection: Connection) {
+        let mut known = self.known();
+        if known.open.len() < MAX_OPEN {
+            known.open.insert(request_id.to_owned(), OnItsWay { connection, is_sent: false });
+        }
+    }
+
+    fn sent(&self, request_id: &str) {
+        if let Some(answer) = self.known().open.get_mut(request_id) {
+            answer.is_sent = true;
+        }
+    }
+
+    fn end(&self, request_id: &str) {
+        self.known().open.remove(request_id);
+    }
+
+    fn lose(&self, request_id: String, now: Timestamp) {
+        let lost = &mut self.known().lost;
         if lost.len() >= MAX_LOST {
             lost.retain(|_, at| now.0 - at.0 < REMEMBERED_MICROS);
         }
@@ -48,8 +82,12 @@ impl LostAnswers {
         }
     }
 
-    fn remove(&self, request_id: &str) {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).remove(request_id);
+    fn find_again(&self, request_id: &str) {
+        self.known().lost.remove(request_id);
+    }
+
+    fn known(&self) -> MutexGuard<'_, Known> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -60,6 +98,7 @@ pub async fn layer(State(app): State<Arc<App>>, request: Request<Body>, next: Ne
     let (Some(call), Some(connection), &Method::POST) = (call, connection, request.method()) else {
         return next.run(request).await;
     };
+    app.answers.begin(&call.request_id, connection.clone());
     let outstanding = Outstanding { app, call, connection, is_over: false };
     let response = next.run(request).await;
     if response.status().is_server_error() {
@@ -84,7 +123,8 @@ impl Outstanding {
         if std::mem::replace(&mut self.is_over, true) {
             return;
         }
-        let Some(post) = self.call.post() else { return };
+        let Some(post) = self.call.post() else { return self.app.answers.end(&self.call.request_id) };
+        self.app.answers.sent(&self.call.request_id);
         let (app, call, mut connection) = (Arc::clone(&self.app), Arc::clone(&self.call), self.connection.clone());
         let post = post.to_owned();
         self.app.tasks.spawn(async move {
@@ -95,7 +135,8 @@ impl Outstanding {
             };
             match is_whole {
                 true => {
-                    app.lost_answers.remove(&post);
+                    app.answers.end(&call.request_id);
+                    app.answers.find_again(&post);
                     app.audit_log.settle(post, AnswerState::Delivered).await;
                 }
                 false => lose(&app, &call),
@@ -115,9 +156,13 @@ impl Drop for Outstanding {
 fn lose(app: &Arc<App>, call: &Call) {
     // First this, then the id: the handler that is about to remember its POST looks the other way round.
     call.set_client_gone();
-    let Some(post) = call.post() else { return };
-    app.lost_answers.insert(post.to_owned(), app.clock.now());
-    let (app, post) = (Arc::clone(app), post.to_owned());
+    let post = call.post().map(str::to_owned);
+    if let Some(post) = &post {
+        app.answers.lose(post.clone(), app.clock.now());
+    }
+    app.answers.end(&call.request_id);
+    let Some(post) = post else { return };
+    let app = Arc::clone(app);
     app.clone().tasks.spawn(async move { app.audit_log.settle(post, AnswerState::Lost).await });
 }
 

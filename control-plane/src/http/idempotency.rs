@@ -17,7 +17,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use millstream_api::ids::{ApiKeyId, Principal};
 use serde_json::Value;
-use tokio::time::sleep;
+use tokio::time::{Instant, timeout};
 
 use super::call::Call;
 use super::caller::Caller;
@@ -36,10 +36,10 @@ const HEADER: &str = "idempotency-key";
 /// Characters of a key at most.
 const MAX_KEY_CHARS: usize = 255;
 
-/// How often it is looked whether another replica said what became of an answer, and how many times.
-const WAIT_STEP: Duration = Duration::from_millis(100);
-/// See above.
-const MAX_WAIT_STEPS: u32 = 100;
+/// How long another replica may take to say what became of an answer.
+const MAX_WAIT: Duration = Duration::from_secs(10);
+/// How often it is looked without being told.
+const LOOK_INTERVAL: Duration = Duration::from_secs(1);
 
 /// Where POSTs make objects, and where these objects are.
 struct Collection {
@@ -180,7 +180,10 @@ impl Idempotency {
         let objects = Objects { table: collection.table, display_name: name };
         let (principal, hash) = (caller.principal().to_string(), self.secret_hash(caller.principal(), body));
         recent_posts::lock(transaction, &hash).await?;
-        for _ in 0..MAX_WAIT_STEPS {
+        let deadline = Instant::now() + MAX_WAIT;
+        let mut settled = self.app.answers_settled.subscribe();
+        loop {
+            settled.mark_unchanged();
             let posts = recent_posts::find(transaction, &caller.scope, &principal, &hash, objects).await?;
             let earlier: Vec<Earlier> = posts.iter().map(|post| self.look_at(post)).collect();
             let other_replicas_exist = self.app.database.shared_pool().is_some();
@@ -194,14 +197,17 @@ impl Idempotency {
                     }
                     return Ok(Some(post.created_id));
                 }
-                Verdict::Wait => sleep(WAIT_STEP).await,
+                Verdict::Wait if Instant::now() >= deadline => return Ok(None),
+                Verdict::Wait => {
+                    // Either way it is looked again.
+                    let _ = timeout(LOOK_INTERVAL, settled.changed()).await;
+                }
             }
         }
-        Ok(None)
     }
 
     fn look_at(&self, post: &RecentPost) -> Earlier {
-        let is_lost = post.state == AnswerState::Open && self.app.lost_answers.contains(&post.id);
+        let is_lost = post.state == AnswerState::Open && self.app.answers.is_lost(&post.id);
         Earlier {
             state: if is_lost { AnswerState::Lost } else { post.state },
             is_of_this_replica: post.replica_id == self.app.replica_id,

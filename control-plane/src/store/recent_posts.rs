@@ -11,6 +11,8 @@ use crate::authentication::OrgScope;
 use crate::domain::repetition::{AnswerState, REMEMBERED_MICROS};
 use crate::domain::timestamp::Timestamp;
 
+/// The LISTEN/NOTIFY channel on which replicas tell each other that they know what became of answers.
+pub const ANSWERS_CHANNEL: &str = "millstream_answers";
 /// Rows of one look-up at most.
 const MAX_ROWS: i64 = 100;
 /// Answers that are settled with one statement at most.
@@ -79,7 +81,7 @@ pub async fn lock(transaction: &mut Transaction, request_hash: &str) -> Result<(
     Ok(())
 }
 
-/// Remembers a request and forgets the ones that are too old.
+/// Remembers a request.
 pub async fn insert(
     transaction: &mut Transaction,
     scope: &OrgScope,
@@ -87,10 +89,6 @@ pub async fn insert(
     request_hash: &str,
     post: &RecentPost,
 ) -> Result<(), StoreError> {
-    on!(&mut *transaction, connection => {
-        sqlx::query("DELETE FROM recent_posts WHERE created_at < $1")
-            .bind(post.created_at - REMEMBERED_MICROS).execute(connection).await.map(|_| ())
-    })?;
     on!(transaction, connection => {
         sqlx::query(
             "INSERT INTO recent_posts (id, organization_id, principal, request_hash, created_id, seed, replica_id, \
@@ -108,13 +106,16 @@ pub async fn settle(transaction: &mut Transaction, ids: &[String], state: Answer
     let places: Vec<String> = (0..ids.len()).map(|place| format!("${}", place + 2)).collect();
     let erase = if state == AnswerState::Delivered { ", seed = ''" } else { "" };
     let sql = format!("UPDATE recent_posts SET state = $1{erase} WHERE id IN ({})", places.join(", "));
-    on!(transaction, connection => {
+    on!(&mut *transaction, connection => {
         let mut query = sqlx::query(AssertSqlSafe(sql)).bind(state.as_str()).persistent(false);
         for id in ids {
             query = query.bind(id.as_str());
         }
         query.execute(connection).await.map(|_| ())
     })?;
+    if let Transaction::Postgres(inner) = transaction {
+        sqlx::query("SELECT pg_notify($1, '')").bind(ANSWERS_CHANNEL).execute(&mut **inner).await?;
+    }
     Ok(())
 }
 

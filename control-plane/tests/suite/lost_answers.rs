@@ -1,7 +1,5 @@
 //! A POST whose answer was lost is sent again, without an idempotency key: it makes no second object.
 
-use std::time::Duration;
-
 use base64::Engine as _;
 use serde_json::{Value, json};
 use tokio::io::AsyncWriteExt as _;
@@ -12,6 +10,14 @@ use crate::fixture::{Engine, Installation, PATIENCE};
 
 /// Sends a POST and breaks the connection without reading the answer, once the object is made.
 async fn post_and_break(installation: &Installation, path: &str, body: &Value) {
+    let stream = post_unread(installation, path, body).await;
+    wait_for_state(installation, &["OPEN", "LOST"]).await;
+    drop(stream);
+    wait_for_state(installation, &["LOST"]).await;
+}
+
+/// Sends a POST. Dropped, the connection is broken off.
+async fn post_unread(installation: &Installation, path: &str, body: &Value) -> TcpStream {
     let organization = &installation.organization;
     let credentials = format!("{}:{}", organization.cloud_api_key, organization.cloud_api_secret.expose());
     let credentials = base64::engine::general_purpose::STANDARD.encode(credentials);
@@ -24,9 +30,7 @@ async fn post_and_break(installation: &Installation, path: &str, body: &Value) {
     let mut stream = TcpStream::connect(installation.control_plane().http_address()).await.expect("it connects");
     stream.set_zero_linger().expect("the option exists");
     stream.write_all(request.as_bytes()).await.expect("it is sent");
-    wait_for_state(installation, &["OPEN", "LOST"]).await;
-    drop(stream);
-    wait_for_state(installation, &["LOST"]).await;
+    stream
 }
 
 /// Waits until the newest POST has one of the states.
@@ -39,7 +43,7 @@ async fn wait_for_state(installation: &Installation, wanted: &[&str]) {
             return;
         }
         assert!(tokio::time::Instant::now() < deadline, "the answer did not become {wanted:?}: {state:?}");
-        tokio::time::sleep(Duration::from_millis(5)).await;
+        tokio::task::yield_now().await;
     }
 }
 
@@ -69,6 +73,21 @@ on_both_engines! {
         assert_ne!(another.text_at("/id"), repeated.text_at("/id"));
         let seed = installation.read_text("SELECT seed FROM recent_posts WHERE state = 'DELIVERED' LIMIT 1").await;
         assert_eq!(seed.as_deref(), Some(""), "what secrets are derived from is erased");
+    }
+
+    async fn a_key_that_is_asked_for_again_at_the_moment_of_the_hang_up_is_not_made_twice(engine: Engine) {
+        let installation = Installation::start(engine).await;
+        let rest = &installation.rest;
+        let account = rest.create_service_account("app").await;
+        for round in 0..20 {
+            let mut body = cloud_key_body(&account);
+            body["spec"]["description"] = json!(format!("round {round}"));
+            let stream = post_unread(&installation, "/iam/v2/api-keys", &body).await;
+            installation.wait_for_number("SELECT COUNT(*) FROM api_keys", round + 2).await;
+            drop(stream);
+            rest.post("/iam/v2/api-keys", body).await.expect(202);
+            installation.wait_for_number("SELECT COUNT(*) FROM api_keys", round + 2).await;
+        }
     }
 
     async fn an_environment_whose_answer_was_lost_is_found_again(engine: Engine) {
