@@ -237,3 +237,27 @@ where
         debug!(%peer, error, "connection ended with an error");
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Whether the answer to a client that ends like this is abandoned: before it is sent, and after.
+    async fn check(end: impl FnOnce(TcpStream), expected: [bool; 2]) {
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+        let client = TcpStream::connect(listener.local_addr().expect("bound")).await.expect("it connects");
+        let server = SharedTcpStream::new(listener.accept().await.expect("it is accepted").0);
+        let (_progress, progress) = watch::channel(Progress::Requests(1));
+        let connection = Connection { peer: server.peer_watch(), progress, requests: 1 };
+        let is_abandoned = || [false, true].map(|answer_is_sent| connection.is_abandoned(answer_is_sent));
+        assert_eq!(is_abandoned(), [false, false]);
+        end(client);
+        assert_eq!(is_abandoned(), expected);
+    }
+
+    #[tokio::test]
+    async fn a_client_that_hung_up_has_abandoned_its_answer_though_nobody_noticed() {
+        check(|client| client.set_zero_linger().expect("the option exists"), [true, true]).await;
+        check(drop, [true, false]).await;
+    }
+}
