@@ -4,11 +4,15 @@
 //! does not come back in one instant. The token never reaches a log.
 
 use std::io;
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use http::Uri;
+use hyper_util::rt::TokioIo;
 use millstream_api::fleet::MAX_MESSAGE_BYTES;
 use millstream_api::fleet::broker_service_client::BrokerServiceClient;
+use tokio::net::TcpStream;
 use tonic::metadata::{Ascii, MetadataValue};
 use tonic::transport::{Certificate, Channel, ClientTlsConfig, Endpoint, Identity};
 use tonic::{Request, Status};
@@ -67,9 +71,25 @@ pub(crate) enum StreamError {
 /// The client that both streams use.
 pub(crate) type Client = BrokerServiceClient<Channel>;
 
-/// Opens a connection to the control plane.
+/// Opens a connection to the control plane, whichever replica its name leads to.
 pub(crate) async fn connect(endpoint: &FleetEndpoint) -> Result<Client, StreamError> {
-    let mut channel = Endpoint::from_shared(endpoint.url.clone())
+    let channel = configure(endpoint).await?.connect().await.map_err(StreamError::Unreachable)?;
+    Ok(client(channel))
+}
+
+/// Opens a connection to one replica, which has to show the same certificate as under its name.
+pub(crate) async fn connect_to(endpoint: &FleetEndpoint, replica: SocketAddr) -> Result<Client, StreamError> {
+    let connector = tower::service_fn(move |_: Uri| async move {
+        let stream = TcpStream::connect(replica).await?;
+        stream.set_nodelay(true)?;
+        Ok::<_, io::Error>(TokioIo::new(stream))
+    });
+    let channel = configure(endpoint).await?.connect_with_connector(connector).await;
+    Ok(client(channel.map_err(StreamError::Unreachable)?))
+}
+
+async fn configure(endpoint: &FleetEndpoint) -> Result<Endpoint, StreamError> {
+    let channel = Endpoint::from_shared(endpoint.url.clone())
         .map_err(StreamError::Address)?
         .connect_timeout(CONNECT_TIMEOUT)
         .tcp_nodelay(true)
@@ -77,11 +97,14 @@ pub(crate) async fn connect(endpoint: &FleetEndpoint) -> Result<Client, StreamEr
         .keep_alive_timeout(KEEP_ALIVE_TIMEOUT)
         .keep_alive_while_idle(true);
     if endpoint.url.starts_with("https://") {
-        channel = channel.tls_config(tls_config(endpoint).await?).map_err(StreamError::Tls)?;
+        return channel.tls_config(tls_config(endpoint).await?).map_err(StreamError::Tls);
     }
-    let channel = channel.connect().await.map_err(StreamError::Unreachable)?;
+    Ok(channel)
+}
+
+fn client(channel: Channel) -> Client {
     let client = BrokerServiceClient::new(channel);
-    Ok(client.max_decoding_message_size(MAX_MESSAGE_BYTES).max_encoding_message_size(MAX_MESSAGE_BYTES))
+    client.max_decoding_message_size(MAX_MESSAGE_BYTES).max_encoding_message_size(MAX_MESSAGE_BYTES)
 }
 
 /// Reads the certificates anew: those of a broker that runs for a year change under way.

@@ -4,7 +4,9 @@
 //! answer; the number that are worked on at once is bounded, and beyond it the stream is not read. Requests that
 //! wait when the stream breaks are dropped: their callers are gone.
 
+use std::net::SocketAddr;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use axum::Router;
@@ -23,8 +25,9 @@ use tower::ServiceExt;
 use tracing::{debug, info, warn};
 
 use super::config_stream::BrokerIdentity;
-use super::dial::{Retry, StreamError, connect, with_token};
-use super::status::FleetStatus;
+use super::dial::{Retry, StreamError, connect_to, with_token};
+use super::replicas;
+use super::status::{FleetStatus, ForwardConnected};
 use crate::broker::Broker;
 use crate::config::FleetEndpoint;
 use crate::http::caller::{BaseUrl, Caller};
@@ -51,36 +54,41 @@ pub(crate) struct ForwardStream {
     pub(crate) router: Router,
 }
 
-/// Keeps the stream up until `shutdown` fires.
+/// Keeps a stream up for every replica of the control plane until `shutdown` fires.
 pub(crate) async fn run(broker: Arc<Broker>, endpoint: FleetEndpoint, shutdown: CancellationToken) {
+    let url = endpoint.url.clone();
     let stream = ForwardStream {
         endpoint,
         identity: BrokerIdentity::of(&broker),
         status: Arc::clone(&broker.fleet),
         router: kafka_v3::router(Arc::clone(&broker)).merge(cloud_metrics::router(broker)),
     };
-    stream.run(shutdown).await;
+    replicas::run(Arc::new(stream), || replicas::look_up(&url), shutdown).await;
 }
 
 impl ForwardStream {
-    /// Keeps the stream up until `shutdown` fires.
-    pub(crate) async fn run(self, shutdown: CancellationToken) {
+    /// Keeps the stream to one replica up until `shutdown` fires, or it ended and the replica is not `listed` any more.
+    pub(crate) async fn run(
+        self: Arc<Self>,
+        replica: SocketAddr,
+        listed: Arc<AtomicBool>,
+        shutdown: CancellationToken,
+    ) {
         let mut retry = Retry::new();
-        loop {
+        while listed.load(Ordering::Relaxed) {
+            let mut connected = None;
             let ended = tokio::select! {
                 () = shutdown.cancelled() => return,
-                ended = self.serve() => ended,
+                ended = self.serve(replica, &mut connected) => ended,
             };
-            let got_through = self.status.report().forward_connected;
-            self.status.set_forward_connected(false);
-            if got_through {
+            if connected.take().is_some() {
                 retry.reset();
             }
             if let Err(error) = ended {
                 if retry.is_first() {
-                    warn!("forward stream: {error}; trying again");
+                    warn!("forward stream to {replica}: {error}; trying again");
                 } else {
-                    debug!("forward stream: {error}");
+                    debug!("forward stream to {replica}: {error}");
                 }
             }
             let pause = retry.next_pause();
@@ -91,15 +99,19 @@ impl ForwardStream {
         }
     }
 
-    async fn serve(&self) -> Result<(), StreamError> {
-        let mut client = connect(&self.endpoint).await?;
+    async fn serve<'s>(
+        &'s self,
+        replica: SocketAddr,
+        connected: &mut Option<ForwardConnected<'s>>,
+    ) -> Result<(), StreamError> {
+        let mut client = connect_to(&self.endpoint, replica).await?;
         let (outgoing, queue) = mpsc::channel(MAX_OUTGOING);
         let hello = Outgoing::Hello(self.identity.hello(Position::default()));
         outgoing.send(ForwardedResponse { response: Some(hello) }).await.map_err(|_| StreamError::Ended)?;
         let request = with_token(ReceiverStream::new(queue), &self.endpoint).await?;
         let mut incoming = client.forward(request).await.map_err(Box::new)?.into_inner();
-        self.status.set_forward_connected(true);
-        info!("forward stream: connected");
+        *connected = Some(self.status.forward_connected());
+        info!("forward stream to {replica}: connected");
         let slots = Arc::new(Semaphore::new(MAX_CONCURRENT));
         // Dropping the set with the stream aborts what is still being worked on.
         let mut working = JoinSet::new();

@@ -45,8 +45,9 @@ async fn start() -> (Peer, CancellationToken) {
         )
         .route("/metrics", get(|| async { "secret" }));
     let shutdown = CancellationToken::new();
-    let stream = ForwardStream { endpoint, identity, status: Arc::default(), router };
-    tokio::spawn(stream.run(shutdown.clone()));
+    let address = replicas::look_up(&endpoint.url).await.unwrap()[0];
+    let stream = Arc::new(ForwardStream { endpoint, identity, status: Arc::default(), router });
+    tokio::spawn(stream.run(address, Arc::new(AtomicBool::new(true)), shutdown.clone()));
     let mut peer = Peer(streams.recv().await.unwrap());
     let Outgoing::Hello(hello) = peer.receive().await else { panic!("the first message is not a hello") };
     assert_eq!((hello.broker_id, peer.0.authorization.as_str()), (3, "Bearer the-token"));

@@ -7,6 +7,7 @@ pub(crate) mod config_stream;
 pub(crate) mod dial;
 pub(crate) mod forward;
 pub mod image_file;
+pub(crate) mod replicas;
 pub(crate) mod status;
 pub(crate) mod tenant_deletion;
 #[cfg(test)]

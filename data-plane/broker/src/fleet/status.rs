@@ -2,7 +2,7 @@
 //!
 //! Promises: reading it never waits. Never decides anything.
 
-use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU32, AtomicU64, Ordering};
 
 use tokio::sync::Notify;
 use uuid::Uuid;
@@ -13,7 +13,7 @@ pub(crate) struct FleetStatus {
     pub(crate) boot_id: Uuid,
     configured: AtomicBool,
     config_connected: AtomicBool,
-    forward_connected: AtomicBool,
+    forward_streams: AtomicU32,
     head_revision: AtomicU64,
     last_heard_ms: AtomicI64,
     image_unsaved: AtomicBool,
@@ -28,7 +28,7 @@ pub(crate) struct StatusReport {
     pub(crate) configured: bool,
     /// The config stream is up.
     pub(crate) config_connected: bool,
-    /// The stream of forwarded HTTP requests is up.
+    /// At least one stream of forwarded HTTP requests is up.
     pub(crate) forward_connected: bool,
     /// The newest revision that the control plane spoke of.
     pub(crate) head_revision: u64,
@@ -38,13 +38,22 @@ pub(crate) struct StatusReport {
     pub(crate) image_unsaved: bool,
 }
 
+/// One stream of forwarded requests that is up.
+pub(crate) struct ForwardConnected<'s>(&'s FleetStatus);
+
+impl Drop for ForwardConnected<'_> {
+    fn drop(&mut self) {
+        self.0.forward_streams.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
 impl Default for FleetStatus {
     fn default() -> Self {
         Self {
             boot_id: Uuid::new_v4(),
             configured: AtomicBool::new(false),
             config_connected: AtomicBool::new(false),
-            forward_connected: AtomicBool::new(false),
+            forward_streams: AtomicU32::new(0),
             head_revision: AtomicU64::new(0),
             last_heard_ms: AtomicI64::new(0),
             image_unsaved: AtomicBool::new(false),
@@ -59,7 +68,7 @@ impl FleetStatus {
         StatusReport {
             configured: self.configured.load(Ordering::Relaxed),
             config_connected: self.config_connected.load(Ordering::Relaxed),
-            forward_connected: self.forward_connected.load(Ordering::Relaxed),
+            forward_connected: self.forward_streams.load(Ordering::Relaxed) > 0,
             head_revision: self.head_revision.load(Ordering::Relaxed),
             last_heard_ms: self.last_heard_ms.load(Ordering::Relaxed),
             image_unsaved: self.image_unsaved.load(Ordering::Relaxed),
@@ -75,8 +84,10 @@ impl FleetStatus {
         self.config_connected.store(connected, Ordering::Relaxed);
     }
 
-    pub(super) fn set_forward_connected(&self, connected: bool) {
-        self.forward_connected.store(connected, Ordering::Relaxed);
+    /// Counts a stream of forwarded requests as up, as long as what it returns lives.
+    pub(super) fn forward_connected(&self) -> ForwardConnected<'_> {
+        self.forward_streams.fetch_add(1, Ordering::Relaxed);
+        ForwardConnected(self)
     }
 
     pub(super) fn heard(&self, now_ms: i64) {
