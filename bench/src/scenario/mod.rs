@@ -3,6 +3,7 @@ mod control_plane;
 mod idle;
 mod keys;
 mod latency;
+mod neighbour;
 mod quotas;
 mod requests;
 mod start;
@@ -27,10 +28,11 @@ pub enum Scenario {
     Keys,
     ControlPlane,
     Quotas,
+    Neighbour,
 }
 
 impl Scenario {
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 10] = [
         Self::Start,
         Self::Idle,
         Self::LargeBatches,
@@ -40,6 +42,7 @@ impl Scenario {
         Self::Keys,
         Self::ControlPlane,
         Self::Quotas,
+        Self::Neighbour,
     ];
 
     pub fn name(self) -> &'static str {
@@ -53,6 +56,7 @@ impl Scenario {
             Self::Keys => "keys",
             Self::ControlPlane => "control-plane",
             Self::Quotas => "quotas",
+            Self::Neighbour => "neighbour",
         }
     }
 
@@ -66,9 +70,8 @@ impl Scenario {
             Self::FixedRate => "end-to-end latency at a fixed rate",
             Self::Keys => "API keys: from the REST call to the broker's door",
             Self::ControlPlane => "the control plane on SQLite and PostgreSQL: changes, calls, memory",
-            Self::Quotas => {
-                "what clients get of a cluster's rates, and what a neighbour notices of one that wants more"
-            }
+            Self::Quotas => "what clients get of a cluster's rates",
+            Self::Neighbour => "what a cluster notices of another one that wants more than it may have",
         }
     }
 
@@ -87,6 +90,7 @@ impl Scenario {
             Self::Keys => keys::run(workbench, report),
             Self::ControlPlane => control_plane::run(workbench, report),
             Self::Quotas => quotas::run(workbench, report),
+            Self::Neighbour => neighbour::run(workbench, report),
         }
     }
 }
