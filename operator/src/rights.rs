@@ -40,6 +40,15 @@ const fn rule(group: &'static str, resources: &'static [&'static str], verbs: &'
     Rule { group, resources, verbs }
 }
 
+/// Rules as the chart has them in its Role and its ClusterRole.
+pub fn rules_yaml(rules: &[Rule]) -> String {
+    let rules: Vec<_> = rules
+        .iter()
+        .map(|rule| serde_json::json!({ "apiGroups": [rule.group], "resources": rule.resources, "verbs": rule.verbs }))
+        .collect();
+    serde_saphyr::to_string(&rules).expect("JSON is YAML")
+}
+
 /// Whether a rule allows a request.
 pub fn allows(group: &str, resource: &str, verb: &str) -> bool {
     let fits = |rule: &Rule| rule.group == group && rule.resources.contains(&resource) && rule.verbs.contains(&verb);

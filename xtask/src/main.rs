@@ -1,5 +1,6 @@
 //! cargo xtask: test, codegen, bench, tidy, image, kube. Everything that a developer or CI runs in this repository.
 mod bench;
+mod charts;
 mod codegen;
 mod image;
 mod kube;

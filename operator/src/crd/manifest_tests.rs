@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use super::manifest;
+use crate::rights;
 
 /// Below this, `kubectl apply` can keep the whole definition in its annotation.
 const MAX_DEFINITION_BYTES: usize = 256 * 1024;
@@ -26,6 +27,12 @@ fn the_committed_manifest_is_current() {
 #[test]
 fn the_committed_manifest_page_is_current() {
     check("docs/kafkacluster.md", &manifest::reference_page());
+}
+
+#[test]
+fn the_committed_rights_of_the_chart_are_current() {
+    check("charts/millstream/generated/role.yaml", &rights::rules_yaml(rights::ROLE));
+    check("charts/millstream/generated/cluster-role.yaml", &rights::rules_yaml(rights::CLUSTER_ROLE));
 }
 
 #[test]

@@ -1,4 +1,5 @@
-//! `cargo xtask codegen`: writes the Kafka messages and the fleet protocol that are committed in this repository.
+//! `cargo xtask codegen`: writes the Kafka messages, the fleet protocol and the schema of the chart's values that are
+//! committed in this repository.
 //!
 //! Promises: the same inputs give the same bytes, and `check` only compares. Never runs as part of a build: whoever
 //! raises `KAFKA_VERSION` or edits `fleet.proto` runs it and commits the result.
@@ -17,7 +18,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Result, bail};
 
-use output::Output;
+pub use output::Output;
 
 /// The Apache Kafka release whose `kafka-clients` jar carries the message schemas.
 pub const KAFKA_VERSION: &str = "4.3.1";
@@ -56,6 +57,7 @@ fn generate() -> Result<Output> {
     samples::write(&schemas, Path::new(SAMPLES), &mut output)?;
     fleet::write(&crate::workspace::root(), &mut output)?;
     output.format()?;
+    crate::charts::write(&mut output)?;
     Ok(output)
 }
 
