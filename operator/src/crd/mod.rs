@@ -59,7 +59,6 @@ pub const MAX_NAME_CHARS: usize = 40;
     printcolumn(name = "Age", type_ = "date", json_path = ".metadata.creationTimestamp"),
     validation = Rule::new("size(self.metadata.name) <= 40")
         .message("metadata.name has more than 40 characters: names of its Services would not fit a DNS label")
-        .field_path(".metadata.name")
 )]
 #[x_kube(validation = Rule::new("!has(oldSelf.objectStore) || has(self.objectStore)")
     .message("objectStore cannot be removed: the data is in it"))]

@@ -1,7 +1,9 @@
 //! Millstream on a real Kubernetes, which the suite starts and ends: the image, what is installed from it, and that nothing is left.
+mod charts;
+
 use std::io::{Read as _, Write as _};
 use std::net::TcpStream;
-use std::process::{Command, Stdio};
+use std::process::{Command, Output, Stdio};
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, bail, ensure};
@@ -19,7 +21,7 @@ use crate::{millstream, need};
 
 pub const SUITE: Suite = Suite {
     name: "kubernetes",
-    about: "a real Kubernetes, started for the suite: the image, pods, volumes, failures, and nothing left at the end",
+    about: "a real Kubernetes, started for the suite: charts, clusters, the image, failures, and nothing left at the end",
     needs: need::KUBERNETES,
     run,
 };
@@ -41,6 +43,7 @@ fn run(context: &Context) -> Result<Outcome> {
         let mut checks = Checks { context, kubernetes: &running.kubernetes, outcome: &mut outcome };
         checks.millstream_up()?;
         checks.failures();
+        checks.charts()?;
         running.stop()?;
     }
     let mut checks = NothingLeft { context, outcome: &mut outcome };
@@ -128,9 +131,7 @@ impl Checks<'_> {
         let mut command = self.kubernetes.kubectl();
         command.args(["--namespace", NAMESPACE, "exec", "--stdin", "up-0", "--", "/millstream"]);
         command.args(arguments.split(' ')).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
-        let mut child = command.spawn()?;
-        child.stdin.take().context("a pipe was asked for")?.write_all(input.as_bytes())?;
-        let output = child.wait_with_output()?;
+        let output = feed(&mut command, input)?;
         ensure!(output.status.success(), "millstream {arguments}: {}", String::from_utf8_lossy(&output.stderr));
         Ok(String::from_utf8_lossy(&output.stdout).into_owned())
     }
@@ -240,6 +241,13 @@ impl Checks<'_> {
         ensure!(wait_until(LIMIT, ready), "no {what} within {} s", LIMIT.as_secs());
         Ok(())
     }
+}
+
+/// Runs a command with pipes on this input.
+fn feed(command: &mut Command, input: &str) -> Result<Output> {
+    let mut child = command.spawn()?;
+    child.stdin.take().context("a pipe was asked for")?.write_all(input.as_bytes())?;
+    Ok(child.wait_with_output()?)
 }
 
 /// Whether `GET /health` is answered with 200.
