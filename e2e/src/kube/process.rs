@@ -1,5 +1,6 @@
 //! A process that outlives the command that started it, remembered in a file by its pid and its start time: a pid may be given to
-//! somebody else, a pair may not. A zombie counts as ended, for whoever adopted it may take seconds to collect it.
+//! somebody else, a pair may not. A zombie counts as ended, for whoever adopted it may take seconds to collect it; but not while
+//! other threads of it are still ending, for they keep its sockets and files open.
 use std::fs::{File, OpenOptions};
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
@@ -135,7 +136,13 @@ pub fn start_time(pid: u32) -> Option<String> {
     let (_, fields) = stat.rsplit_once(") ")?;
     let mut fields = fields.split(' ');
     let state = fields.next()?;
-    (state != "Z" && state != "X").then(|| fields.nth(18).map(str::to_owned)).flatten()
+    let ended = (state == "Z" || state == "X") && threads(pid) <= 1;
+    (!ended).then(|| fields.nth(18).map(str::to_owned)).flatten()
+}
+
+/// How many of its threads the kernel still has, the ended first one included.
+fn threads(pid: u32) -> usize {
+    std::fs::read_dir(format!("/proc/{pid}/task")).map_or(0, Iterator::count)
 }
 
 fn children(pid: u32) -> Vec<u32> {
@@ -162,5 +169,19 @@ mod tests {
         assert_eq!(remembered.pid(), Some(own));
         std::fs::write(&remembered.file, format!("{own} {started}0")).unwrap();
         assert_eq!(remembered.pid(), None);
+    }
+
+    #[test]
+    fn a_process_whose_first_thread_ended_runs_while_another_does() {
+        let script = "import ctypes, threading, time\n\
+                      threading.Thread(target=lambda: time.sleep(60)).start()\n\
+                      ctypes.CDLL(None).pthread_exit(None)";
+        let mut child = Command::new("python3").args(["-c", script]).spawn().unwrap();
+        let state = || std::fs::read_to_string(format!("/proc/{}/stat", child.id())).unwrap();
+        assert!(wait_until(KILL_LIMIT, || state().contains(") Z ")), "{}", state());
+        assert!(start_time(child.id()).is_some());
+        send(child.id(), Signal::KILL).unwrap();
+        assert!(wait_until(KILL_LIMIT, || start_time(child.id()).is_none()));
+        child.wait().unwrap();
     }
 }
