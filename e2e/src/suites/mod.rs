@@ -50,7 +50,8 @@ pub const SUITES: &[Suite] = &[
     franz_go::KGO,
     kafka_tools::SUITE,
     quotas::SUITE,
-    kubernetes::SUITE,
+    kubernetes::nodes::SUITE,
+    kubernetes::charts::SUITE,
     hostile::SUITE,
     crash::SUITE,
 ];

@@ -1,0 +1,76 @@
+//! Both charts in a namespace, by helm.
+use std::process::Command;
+use std::time::Duration;
+
+use anyhow::{Result, ensure};
+
+use super::Namespace;
+use crate::context::Context;
+use crate::kube::Kubernetes;
+use crate::kube::command::run;
+
+/// How long helm waits for what it installed.
+const INSTALL_LIMIT: Duration = Duration::from_secs(180);
+/// The image that the nodes have, and brokers that fit a small machine.
+const SMALL: &str = "image.pullPolicy=Never,\
+    brokers.shared.storageGib=1,brokers.shared.cpuMillis=50,brokers.shared.memoryMib=256,\
+    brokers.perCku.storageGib=1,brokers.perCku.cpuMillis=50,brokers.perCku.memoryMib=256";
+
+/// The release `millstream` in the namespace of the same name.
+pub struct Release<'a> {
+    pub context: &'a Context,
+    pub namespace: Namespace<'a>,
+    /// What `--set` is given, separated by commas.
+    values: String,
+}
+
+impl<'a> Release<'a> {
+    pub fn new(context: &'a Context, kubernetes: &'a Kubernetes, values: &str) -> Self {
+        Self { context, namespace: Namespace::new(kubernetes, "millstream"), values: format!("{SMALL},{values}") }
+    }
+
+    /// `kubectl` in its namespace, the arguments separated by spaces.
+    pub fn kubectl(&self, arguments: &str) -> Result<String> {
+        self.namespace.kubectl(arguments)
+    }
+
+    /// `helm` with these arguments, separated by spaces; `CHART` and `CRDS` are the charts.
+    pub fn helm(&self, arguments: &str) -> Result<String> {
+        run(&mut self.helm_command(arguments))
+    }
+
+    pub fn install(&self) -> Result<()> {
+        self.helm("install millstream-crds CRDS")?;
+        self.apply_chart("install")
+    }
+
+    pub fn upgrade(&self) -> Result<()> {
+        self.apply_chart("upgrade")
+    }
+
+    /// Checks that helm refuses the arguments with this word in what it says.
+    pub fn is_refused(&self, arguments: &str, word: &str) -> Result<()> {
+        let output = self.helm_command(arguments).output()?;
+        let said = String::from_utf8_lossy(&output.stderr);
+        ensure!(!output.status.success(), "it was not refused");
+        ensure!(said.contains(word), "{word} is not in {said}");
+        Ok(())
+    }
+
+    fn apply_chart(&self, verb: &str) -> Result<()> {
+        let limit = INSTALL_LIMIT.as_secs();
+        self.helm(&format!("{verb} millstream CHART --set={} --wait --timeout={limit}s", self.values)).map(drop)
+    }
+
+    fn helm_command(&self, arguments: &str) -> Command {
+        let charts = self.context.repository.join("charts");
+        let mut command = self.namespace.kubernetes.helm();
+        command.args(["--namespace", &self.namespace.name]);
+        command.args(arguments.split(' ').map(|argument| match argument {
+            "CHART" => charts.join("millstream").display().to_string(),
+            "CRDS" => charts.join("millstream-crds").display().to_string(),
+            other => other.to_owned(),
+        }));
+        command
+    }
+}
