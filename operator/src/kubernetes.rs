@@ -4,12 +4,13 @@ use http::Request;
 use k8s_openapi::api::core::v1::Pod;
 use k8s_openapi::serde::de::DeserializeOwned;
 use kube::api::{Api, DeleteParams, DynamicObject, ListParams, Patch, PatchParams, Preconditions, PropagationPolicy};
-use kube::core::{NamespaceResourceScope, Status};
+use kube::core::{ApiResource, NamespaceResourceScope, Status};
 use kube::{Client, Resource};
 use serde_json::{Value, json};
 
 use crate::controller::kinds::Kind;
 use crate::controller::names::FIELD_MANAGER;
+use crate::controller::served::Served;
 
 /// Objects of one kind and cluster at most; a list is never longer.
 const LIST_LIMIT: u32 = 500;
@@ -34,8 +35,8 @@ impl Kubernetes {
         Api::namespaced(self.client.clone(), &self.namespace)
     }
 
-    fn of_kind(&self, kind: Kind) -> Api<DynamicObject> {
-        Api::namespaced_with(self.client.clone(), &self.namespace, &kind.resource())
+    fn of(&self, resource: &ApiResource) -> Api<DynamicObject> {
+        Api::namespaced_with(self.client.clone(), &self.namespace, resource)
     }
 
     pub async fn list<K>(&self, selector: &str) -> kube::Result<Vec<K>>
@@ -46,13 +47,13 @@ impl Kubernetes {
         Ok(self.api::<K>().list(&parameters.limit(LIST_LIMIT)).await?.items)
     }
 
-    pub async fn list_kind(&self, kind: Kind, selector: &str) -> kube::Result<Vec<DynamicObject>> {
+    pub async fn list_kind(&self, resource: &ApiResource, selector: &str) -> kube::Result<Vec<DynamicObject>> {
         let parameters = ListParams::default().labels(selector).limit(LIST_LIMIT);
-        Ok(self.of_kind(kind).list(&parameters).await?.items)
+        Ok(self.of(resource).list(&parameters).await?.items)
     }
 
-    pub async fn get_kind(&self, kind: Kind, name: &str) -> kube::Result<Option<DynamicObject>> {
-        self.of_kind(kind).get_opt(name).await
+    pub async fn get_kind(&self, resource: &ApiResource, name: &str) -> kube::Result<Option<DynamicObject>> {
+        self.of(resource).get_opt(name).await
     }
 
     /// Every pod of the namespace, whosoever.
@@ -70,17 +71,17 @@ impl Kubernetes {
     }
 
     /// Sets the fields that `object` has and gives up those that were set before and are not in it.
-    pub async fn apply(&self, kind: Kind, object: &DynamicObject) -> kube::Result<()> {
+    pub async fn apply(&self, resource: &ApiResource, object: &DynamicObject) -> kube::Result<()> {
         let name = object.metadata.name.as_deref().unwrap_or_default();
         let parameters = PatchParams::apply(FIELD_MANAGER).force();
-        self.of_kind(kind).patch(name, &parameters, &Patch::Apply(object)).await.map(drop)
+        self.of(resource).patch(name, &parameters, &Patch::Apply(object)).await.map(drop)
     }
 
     /// Deletes exactly the object that was seen.
-    pub async fn delete_kind(&self, kind: Kind, object: &DynamicObject) -> kube::Result<()> {
+    pub async fn delete_kind(&self, resource: &ApiResource, object: &DynamicObject) -> kube::Result<()> {
         let name = object.metadata.name.as_deref().unwrap_or_default();
         let parameters = exactly(object.metadata.uid.clone(), DeleteParams::background());
-        ignore_absence(self.of_kind(kind).delete(name, &parameters).await.map(drop))
+        ignore_absence(self.of(resource).delete(name, &parameters).await.map(drop))
     }
 
     /// Deletes a StatefulSet and leaves its pods running.
@@ -88,7 +89,9 @@ impl Kubernetes {
         let name = object.metadata.name.as_deref().unwrap_or_default();
         let orphan = DeleteParams { propagation_policy: Some(PropagationPolicy::Orphan), ..DeleteParams::default() };
         let parameters = exactly(object.metadata.uid.clone(), orphan);
-        ignore_absence(self.of_kind(Kind::StatefulSet).delete(name, &parameters).await.map(drop))
+        ignore_absence(
+            self.of(&Served::built_in().resource(Kind::StatefulSet)).delete(name, &parameters).await.map(drop),
+        )
     }
 
     /// Deletes exactly the object that was seen.
@@ -132,11 +135,23 @@ impl Kubernetes {
         }
     }
 
-    /// Whether the API server has a kind that comes with somebody else's resource definition.
-    pub async fn serves(&self, kind: Kind) -> kube::Result<bool> {
-        let resource = kind.resource();
-        match self.client.list_api_group_resources(&resource.api_version).await {
-            Ok(list) => Ok(list.resources.iter().any(|served| served.name == resource.plural)),
+    /// What the API server has of the kinds that come with somebody else's resource definitions.
+    pub async fn served(&self) -> kube::Result<Served> {
+        let mut served = Served::built_in();
+        for kind in Kind::ALL.iter().copied().filter(|kind| !kind.is_built_in()) {
+            for api_version in kind.api_versions() {
+                if self.serves(kind, api_version).await? {
+                    served = served.with(kind, api_version);
+                    break;
+                }
+            }
+        }
+        Ok(served)
+    }
+
+    async fn serves(&self, kind: Kind, api_version: &str) -> kube::Result<bool> {
+        match self.client.list_api_group_resources(api_version).await {
+            Ok(list) => Ok(list.resources.iter().any(|served| served.name == kind.plural())),
             Err(kube::Error::Api(status)) if status.code == 404 => Ok(false),
             Err(error) => Err(error),
         }

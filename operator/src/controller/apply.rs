@@ -34,10 +34,11 @@ pub async fn apply(
         if kind == Kind::StatefulSet && outgrown.contains(&name) {
             continue;
         }
-        if gathered.child(kind, &name).is_none() && kubernetes.get_kind(kind, &name).await?.is_some() {
+        let resource = gathered.served.resource(kind);
+        if gathered.child(kind, &name).is_none() && kubernetes.get_kind(&resource, &name).await?.is_some() {
             return Err(Error::NameTaken { kind, name });
         }
-        match kubernetes.apply(kind, object).await {
+        match kubernetes.apply(&resource, object).await {
             Ok(()) => {}
             Err(source @ kube::Error::Api(_)) => return Err(Error::Refused { kind, name, source }),
             Err(error) => return Err(Error::Unreachable(error)),
@@ -60,7 +61,7 @@ async fn prune(kubernetes: &Kubernetes, gathered: &Gathered, objects: &Objects) 
         // While a node port is not chosen, the configuration and the StatefulSet are not described: they stay.
         let may_go = !matches!(kind, Kind::StatefulSet | Kind::Secret | Kind::ConfigMap);
         if may_go && !wanted.contains(&(*kind, name)) {
-            kubernetes.delete_kind(*kind, object).await?;
+            kubernetes.delete_kind(&gathered.served.resource(*kind), object).await?;
         }
     }
     Ok(())

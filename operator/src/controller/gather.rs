@@ -9,6 +9,7 @@ use kube::core::DynamicObject;
 use super::kinds::Kind;
 use super::names::{CLUSTER_LABEL, Names};
 use super::quantity;
+use super::served::Served;
 use super::validate::{StorageClassFacts, StorageClasses, allocate_nodes, referenced_secrets};
 use crate::crd::KafkaCluster;
 use crate::crd::node_pool::NodePool;
@@ -32,8 +33,8 @@ pub struct Gathered {
     pub service_account_exists: bool,
     /// None if the operator may not read them.
     pub storage_classes: Option<StorageClasses>,
-    /// Kinds of somebody else that this Kubernetes has.
-    pub optional_kinds: Vec<Kind>,
+    /// Kinds that this Kubernetes has.
+    pub served: Served,
 }
 
 /// Reads everything about `cluster`.
@@ -43,25 +44,21 @@ pub struct Gathered {
 /// When the API server refuses a read; nothing was decided then.
 pub async fn gather(kubernetes: &Kubernetes, cluster: KafkaCluster, names: &Names) -> kube::Result<Gathered> {
     let selector = format!("{CLUSTER_LABEL}={}", names.cluster());
-    let mut optional_kinds = Vec::new();
-    for kind in Kind::ALL.iter().copied().filter(|kind| !kind.is_built_in()) {
-        if kubernetes.serves(kind).await? {
-            optional_kinds.push(kind);
-        }
-    }
+    let served = kubernetes.served().await?;
     let mut children = Vec::new();
-    for kind in Kind::ALL.iter().copied().filter(|kind| kind.is_built_in() || optional_kinds.contains(kind)) {
+    for kind in served.kinds() {
+        let resource = served.resource(kind);
         let found = match kind {
             // By name: the operator has no need to see other Secrets.
             Kind::Secret => {
                 let own = [names.certificate_authority(), names.broker_certificate()];
                 let mut found = Vec::new();
                 for name in own {
-                    found.extend(kubernetes.get_kind(kind, &name).await?);
+                    found.extend(kubernetes.get_kind(&resource, &name).await?);
                 }
                 found
             }
-            kind => kubernetes.list_kind(kind, &selector).await?,
+            _ => kubernetes.list_kind(&resource, &selector).await?,
         };
         let ours = found.into_iter().filter(|object| is_ours(&cluster, object));
         children.extend(ours.map(|object| (kind, object)));
@@ -87,7 +84,7 @@ pub async fn gather(kubernetes: &Kubernetes, cluster: KafkaCluster, names: &Name
         referenced_secrets: secrets,
         service_account_exists,
         storage_classes: storage_classes(kubernetes).await?,
-        optional_kinds,
+        served,
         cluster,
     })
 }

@@ -1,7 +1,5 @@
 //! The kinds of Kubernetes objects that a physical cluster is made of, and how the API server calls them.
 
-use kube::core::{ApiResource, GroupVersionKind};
-
 /// A kind of object that the controller makes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Kind {
@@ -30,30 +28,40 @@ impl Kind {
         Self::StatefulSet,
     ];
 
-    /// Group, version and kind, as `apiVersion` and `kind` say them.
-    pub fn api(self) -> (&'static str, &'static str) {
+    /// Group and version as `apiVersion` says them, the newest first. All of them have the fields that are used here.
+    pub fn api_versions(self) -> &'static [&'static str] {
         match self {
-            Self::ServiceAccount => ("v1", "ServiceAccount"),
-            Self::Secret => ("v1", "Secret"),
-            Self::ConfigMap => ("v1", "ConfigMap"),
-            Self::Service => ("v1", "Service"),
-            Self::NetworkPolicy => ("networking.k8s.io/v1", "NetworkPolicy"),
-            Self::PodDisruptionBudget => ("policy/v1", "PodDisruptionBudget"),
-            Self::TlsRoute => ("gateway.networking.k8s.io/v1alpha2", "TLSRoute"),
-            Self::PodMonitor => ("monitoring.coreos.com/v1", "PodMonitor"),
-            Self::StatefulSet => ("apps/v1", "StatefulSet"),
+            Self::ServiceAccount | Self::Secret | Self::ConfigMap | Self::Service => &["v1"],
+            Self::NetworkPolicy => &["networking.k8s.io/v1"],
+            Self::PodDisruptionBudget => &["policy/v1"],
+            // The standard channel of the Gateway API serves only the first, releases before 1.5 only the others.
+            Self::TlsRoute => &[
+                "gateway.networking.k8s.io/v1",
+                "gateway.networking.k8s.io/v1alpha3",
+                "gateway.networking.k8s.io/v1alpha2",
+            ],
+            Self::PodMonitor => &["monitoring.coreos.com/v1"],
+            Self::StatefulSet => &["apps/v1"],
         }
     }
 
-    /// Where the API server keeps objects of this kind.
-    pub fn resource(self) -> ApiResource {
-        let (api_version, kind) = self.api();
-        let (group, version) = api_version.rsplit_once('/').unwrap_or(("", api_version));
-        let gvk = GroupVersionKind::gvk(group, version, kind);
-        ApiResource::from_gvk_with_plural(&gvk, self.plural())
+    /// As `kind` says it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::ServiceAccount => "ServiceAccount",
+            Self::Secret => "Secret",
+            Self::ConfigMap => "ConfigMap",
+            Self::Service => "Service",
+            Self::NetworkPolicy => "NetworkPolicy",
+            Self::PodDisruptionBudget => "PodDisruptionBudget",
+            Self::TlsRoute => "TLSRoute",
+            Self::PodMonitor => "PodMonitor",
+            Self::StatefulSet => "StatefulSet",
+        }
     }
 
-    fn plural(self) -> &'static str {
+    /// As paths say it.
+    pub fn plural(self) -> &'static str {
         match self {
             Self::ServiceAccount => "serviceaccounts",
             Self::Secret => "secrets",

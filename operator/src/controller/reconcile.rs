@@ -17,6 +17,7 @@ use super::build::{self, Inputs};
 use super::certificates::{self, Certificates};
 use super::deletion;
 use super::gather::{Gathered, gather};
+use super::kinds::Kind;
 use super::names::{FIELD_MANAGER, FINALIZER, Names};
 use super::observe::{Answers, answer_key, observe, pod_of};
 use super::report::{Outcome, report};
@@ -151,7 +152,7 @@ async fn act<B: Brokers>(
         nodes: &gathered.nodes,
         node_ports: &node_ports,
         certificates: &certificates.files,
-        optional_kinds: &gathered.optional_kinds,
+        served: &gathered.served,
     });
     let seen = observe(gathered, &objects, names, &Answers::new(), now);
     if !seen.paused
@@ -222,7 +223,7 @@ async fn take(kubernetes: &Kubernetes, gathered: &Gathered, names: &Names, actio
             done(Reason::ExpandingVolume, format!("volume claim {claim} grows to {size}"))
         }
         Action::ReplaceStatefulSet { name } => {
-            if let Some(object) = gathered.child(super::kinds::Kind::StatefulSet, &name) {
+            if let Some(object) = gathered.child(Kind::StatefulSet, &name) {
                 kubernetes.delete_and_orphan(object).await?;
             }
             done(Reason::ExpandingVolume, format!("StatefulSet {name} is made anew for larger volumes; its pods stay"))
@@ -267,7 +268,7 @@ async fn delete(
     let all_pods = kubernetes.all_pods().await?;
     let (again, action) = match (decisions.deletion)(&gathered, &all_pods) {
         deletion::Action::DeleteStatefulSet(object) => {
-            kubernetes.delete_kind(super::kinds::Kind::StatefulSet, &object).await?;
+            kubernetes.delete_kind(&gathered.served.resource(Kind::StatefulSet), &object).await?;
             (Some(SOON), Some((Reason::Deleting, format!("StatefulSet {} is deleted", object.name_any()))))
         }
         deletion::Action::DeleteClaim(claim) => {

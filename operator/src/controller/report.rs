@@ -6,6 +6,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 use k8s_openapi::jiff::{SignedDuration, Timestamp};
 
 use super::certificates::Certificates;
+use super::external_certificate;
 use super::gather::Gathered;
 use super::kinds::Kind;
 use super::names::{INTERNAL_PORT, Names};
@@ -99,7 +100,7 @@ pub fn report(
         false => say(ConditionType::Ready, false, unready_reason, unready_message),
     }
     if let Some(certificates) = certificates {
-        let (holds, reason, message) = certificates_condition(certificates, now);
+        let (holds, reason, message) = certificates_condition(certificates, external_certificate::ends(gathered), now);
         say(ConditionType::CertificatesValid, holds, reason, &message);
     }
     let waiting = match outcome {
@@ -127,7 +128,15 @@ fn is_trouble(reason: Reason) -> bool {
     )
 }
 
-fn certificates_condition(certificates: &Certificates, now: Timestamp) -> (bool, Reason, String) {
+fn certificates_condition(
+    certificates: &Certificates,
+    external_ends: Option<Timestamp>,
+    now: Timestamp,
+) -> (bool, Reason, String) {
+    if let Some(ends) = external_ends.filter(|ends| *ends <= now + CERTIFICATE_WARNING) {
+        let message = format!("the certificate of tls.externalCertificate ends at {ends}: replace it in its Secret");
+        return (false, Reason::CertificateExpiring, message);
+    }
     let ends = certificates.authority_ends.min(certificates.broker_ends);
     if ends <= now + CERTIFICATE_WARNING {
         return (false, Reason::CertificateExpiring, format!("a certificate ends at {ends}"));

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use k8s_openapi::jiff::Timestamp;
 
-use super::certificates;
+use super::external_certificate;
 use super::gather::Gathered;
 use super::kinds::Kind;
 use super::names::Names;
@@ -33,11 +33,11 @@ pub fn validate(gathered: &Gathered, names: &Names, max_members: i32, now: Times
     let spec = &gathered.cluster.spec;
     validate_members(spec, max_members)?;
     validate_secrets(gathered)?;
-    validate_external_certificate(gathered, names, now)?;
+    external_certificate::validate(gathered, names, now)?;
     validate_service_account(gathered)?;
     validate_storage(gathered)?;
     let route_wanted = spec.listeners.external.kind == ExternalKind::TlsRoute;
-    if route_wanted && !gathered.optional_kinds.contains(&Kind::TlsRoute) {
+    if route_wanted && !gathered.served.has(Kind::TlsRoute) {
         let message =
             "listeners.external.type is tlsRoute, and this Kubernetes has no TLSRoute: install the Gateway API";
         return reject(Reason::GatewayApiMissing, message);
@@ -92,30 +92,6 @@ pub fn referenced_secrets(spec: &KafkaClusterSpec) -> Vec<(&'static str, &str, V
     secrets
 }
 
-fn validate_external_certificate(gathered: &Gathered, names: &Names, now: Timestamp) -> Result<(), Rejection> {
-    let spec = &gathered.cluster.spec;
-    let has_external = spec.listeners.external.kind != ExternalKind::None;
-    let Some(external) = spec.tls.external_certificate.as_ref().filter(|_| has_external) else { return Ok(()) };
-    let secret_name = &external.secret_name;
-    let pem = gathered.referenced_secrets.get(secret_name).and_then(|secret| secret.get("tls.crt"));
-    let Ok(certificate) = certificates::read(secret_name, pem.map_or("", String::as_str)) else {
-        let message = format!("tls.externalCertificate: tls.crt of the Secret {secret_name} is not a certificate");
-        return reject(Reason::SecretInvalid, message);
-    };
-    for host in [names.external_bootstrap_host(), names.external_broker_host(0)] {
-        if !certificate.covers(&host) {
-            let message = format!("tls.externalCertificate: the certificate in {secret_name} is not for {host}");
-            return reject(Reason::CertificateInvalid, message);
-        }
-    }
-    if certificate.ends <= now {
-        let message =
-            format!("tls.externalCertificate: the certificate in {secret_name} ended at {}", certificate.ends);
-        return reject(Reason::CertificateInvalid, message);
-    }
-    Ok(())
-}
-
 fn validate_service_account(gathered: &Gathered) -> Result<(), Rejection> {
     let store = gathered.cluster.spec.object_store.as_ref();
     let account = store.and_then(|store| store.credentials.service_account.as_ref());
@@ -163,7 +139,8 @@ fn validate_storage(gathered: &Gathered) -> Result<(), Rejection> {
     Ok(())
 }
 
-fn reject<T>(reason: Reason, message: impl Into<String>) -> Result<T, Rejection> {
+/// Says no.
+pub fn reject<T>(reason: Reason, message: impl Into<String>) -> Result<T, Rejection> {
     Err(Rejection { reason, message: message.into() })
 }
 

@@ -15,6 +15,9 @@ use tokio::sync::Notify;
 
 use crate::rights;
 
+/// Groups that a Kubernetes has only with somebody else's resource definitions.
+const FOREIGN_GROUPS: &[&str] = &["gateway.networking.k8s.io/", "monitoring.coreos.com/"];
+
 /// Plural, namespace (empty for none) and name.
 pub type Key = (String, String, String);
 
@@ -216,6 +219,10 @@ impl State {
     fn answer(&mut self, call: Call) -> Answer {
         if call.plural.is_empty() {
             return self.group(&call);
+        }
+        let of_somebody_else = FOREIGN_GROUPS.iter().any(|group| call.group.starts_with(group));
+        if of_somebody_else && !self.groups.contains_key(&call.group) {
+            return absent();
         }
         if let Some(refused) = self.refuse_without_right(&call) {
             return refused;

@@ -122,18 +122,54 @@ async fn an_external_certificate_has_to_be_one_for_the_names_of_the_cluster() {
         "listeners": { "external": { "type": "loadBalancer", "domain": "example.com" } },
         "tls": { "externalCertificate": { "secretName": "given" } },
     });
-    let with = |certificate: String| {
+    let with = |certificate: String, key: String| {
         move |state: &mut State| {
-            state.create("secrets", secret("given", &[("tls.crt", &certificate), ("tls.key", "key")]))
+            state.create("secrets", secret("given", &[("tls.crt", &certificate), ("tls.key", &key)]))
         }
     };
-    check(spec.clone(), with("garbage".to_owned()), "SecretInvalid", "is not a certificate").await;
-    let for_another = rcgen::generate_simple_self_signed(["*.example.org".to_owned()]).unwrap().cert.pem();
-    check(spec.clone(), with(for_another), "CertificateInvalid", "is not for pkc-abc12.example.com").await;
+    let garbage = with("garbage".to_owned(), "garbage".to_owned());
+    check(spec.clone(), garbage, "SecretInvalid", "tls.crt of the Secret given is not a certificate").await;
+    let [fits, other] = [(); 2].map(|()| given("*.example.com", 2025, 2027));
+    let keys = "tls.key of the Secret given is not the private key of its tls.crt";
+    check(spec.clone(), with(fits.0.clone(), other.1), "SecretInvalid", keys).await;
+    check(spec.clone(), with(fits.0, "garbage".to_owned()), "SecretInvalid", keys).await;
+    let cases = [
+        (given("*.example.org", 2025, 2027), "is not for pkc-abc12.example.com"),
+        (given("pkc-abc12.example.com", 2025, 2027), "is not for b0-pkc-abc12.example.com"),
+        (given("*.example.com", 2024, 2025), "ended at 2025-12-31"),
+        (given("*.example.com", 2027, 2028), "is not valid before 2027-12-31"),
+    ];
+    for ((certificate, key), named) in cases {
+        check(spec.clone(), with(certificate, key), "CertificateInvalid", named).await;
+    }
+}
+
+/// A certificate and its key, valid from the end of one year to the end of another.
+fn given(host: &str, starts: i32, ends: i32) -> (String, String) {
+    let mut params = rcgen::CertificateParams::new([host.to_owned()]).unwrap();
+    params.not_before = rcgen::date_time_ymd(starts, 12, 31);
+    params.not_after = rcgen::date_time_ymd(ends, 12, 31);
+    let key = rcgen::KeyPair::generate().unwrap();
+    (params.self_signed(&key).unwrap().pem(), key.serialize_pem())
+}
+
+#[tokio::test]
+async fn an_external_certificate_that_ends_soon_is_said_while_it_still_works() {
+    let server = server(&json!({
+        "listeners": { "external": { "type": "loadBalancer", "domain": "example.com" } },
+        "tls": { "externalCertificate": { "secretName": "given" } },
+    }));
     let mut params = rcgen::CertificateParams::new(["*.example.com".to_owned()]).unwrap();
-    params.not_after = rcgen::date_time_ymd(2025, 12, 31);
-    let ended = params.self_signed(&rcgen::KeyPair::generate().unwrap()).unwrap().pem();
-    check(spec, with(ended), "CertificateInvalid", "ended at 2025-12-31").await;
+    params.not_after = rcgen::date_time_ymd(2026, 1, 5);
+    let key = rcgen::KeyPair::generate().unwrap();
+    let certificate = params.self_signed(&key).unwrap().pem();
+    let key = key.serialize_pem();
+    server.state().create("secrets", secret("given", &[("tls.crt", &certificate), ("tls.key", &key)]));
+    let status = status(&server).await;
+    assert_eq!(condition(&status, "Accepted")["status"], json!("True"), "{status}");
+    let valid = condition(&status, "CertificatesValid");
+    assert_eq!((&valid["status"], &valid["reason"]), (&json!("False"), &json!("CertificateExpiring")));
+    assert!(valid["message"].as_str().is_some_and(|message| message.contains("tls.externalCertificate")), "{valid}");
 }
 
 #[tokio::test]
@@ -171,8 +207,35 @@ async fn a_tls_route_needs_the_gateway_api() {
     let external = json!({ "type": "tlsRoute", "domain": "example.com", "gateway": { "name": "edge" } });
     let spec = json!({ "listeners": { "external": external } });
     check(spec.clone(), nothing, "GatewayApiMissing", "install the Gateway API").await;
-    let server = server(&spec);
-    server.state().groups.insert("gateway.networking.k8s.io/v1alpha2".to_owned(), vec!["tlsroutes"]);
+    let [stable, alpha3, alpha2] = ["v1", "v1alpha3", "v1alpha2"];
+    // The standard channel, the experimental one, and releases before 1.5.
+    for (served, used) in [(&[stable][..], stable), (&[alpha2, alpha3, stable], stable), (&[alpha2], alpha2)] {
+        let server = server(&spec);
+        for version in served {
+            server.state().groups.insert(format!("gateway.networking.k8s.io/{version}"), vec!["tlsroutes"]);
+        }
+        assert_eq!(condition(&status(&server).await, "Accepted")["status"], json!("True"));
+        let routes = server.state().of("tlsroutes");
+        assert_eq!(routes.len(), 2);
+        for route in routes {
+            assert_eq!(route["apiVersion"], json!(format!("gateway.networking.k8s.io/{used}")));
+        }
+    }
+}
+
+#[tokio::test]
+async fn routes_go_with_the_gateway_api_and_come_back_with_it() {
+    const GROUP: &str = "gateway.networking.k8s.io/v1";
+    let external = json!({ "type": "tlsRoute", "domain": "example.com", "gateway": { "name": "edge" } });
+    let server = server(&json!({ "listeners": { "external": external } }));
+    server.state().groups.insert(GROUP.to_owned(), vec!["tlsroutes"]);
+    status(&server).await;
+    server.state().groups.clear();
+    server.state().objects.retain(|(plural, _, _), _| plural != "tlsroutes");
+    let without = status(&server).await;
+    assert_eq!(condition(&without, "Accepted")["reason"], json!("GatewayApiMissing"));
+    assert_eq!(server.state().of("statefulsets").len(), 1, "brokers go on for clients inside");
+    server.state().groups.insert(GROUP.to_owned(), vec!["tlsroutes"]);
     assert_eq!(condition(&status(&server).await, "Accepted")["status"], json!("True"));
     assert_eq!(server.state().of("tlsroutes").len(), 2);
 }

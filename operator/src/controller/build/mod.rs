@@ -24,6 +24,7 @@ use serde_json::{Value, json};
 
 use super::kinds::Kind;
 use super::names::Names;
+use super::served::Served;
 use crate::crd::KafkaCluster;
 use crate::crd::listeners::{ExternalKind, ExternalListener};
 use crate::crd::status::Node;
@@ -38,8 +39,8 @@ pub struct Inputs<'a> {
     /// Ports that Kubernetes chose for Services of the type NodePort, by name of the Service.
     pub node_ports: &'a BTreeMap<String, u16>,
     pub certificates: &'a CertificateFiles,
-    /// Kinds of somebody else that this Kubernetes has.
-    pub optional_kinds: &'a [Kind],
+    /// Kinds that this Kubernetes has.
+    pub served: &'a Served,
 }
 
 /// What the Secrets and the ConfigMap of certificates hold.
@@ -149,10 +150,9 @@ impl Inputs<'_> {
 
     /// An object of this cluster: labels, namespace, and the owner with which it goes.
     fn object(&self, kind: Kind, name: &str, body: Value) -> DynamicObject {
-        let (api_version, word) = kind.api();
         let mut object = json!({
-            "apiVersion": api_version,
-            "kind": word,
+            "apiVersion": self.served.api_version(kind),
+            "kind": kind.name(),
             "metadata": {
                 "name": name,
                 "namespace": self.names.namespace(),

@@ -7,7 +7,7 @@ use super::Inputs;
 use crate::controller::kinds::Kind;
 
 pub fn build(inputs: &Inputs<'_>) -> Option<DynamicObject> {
-    let wanted = inputs.cluster.spec.monitoring.pod_monitor && inputs.optional_kinds.contains(&Kind::PodMonitor);
+    let wanted = inputs.cluster.spec.monitoring.pod_monitor && inputs.served.has(Kind::PodMonitor);
     let body = || {
         json!({
             "spec": {

@@ -12,7 +12,7 @@ use crate::crd::listeners::{ExternalKind, GatewayRef};
 pub fn build(inputs: &Inputs<'_>) -> Vec<DynamicObject> {
     let names = inputs.names;
     let Some(gateway) = &inputs.external().gateway else { return Vec::new() };
-    if inputs.external().kind != ExternalKind::TlsRoute || !inputs.optional_kinds.contains(&Kind::TlsRoute) {
+    if inputs.external().kind != ExternalKind::TlsRoute || !inputs.served.has(Kind::TlsRoute) {
         return Vec::new();
     }
     let bootstrap = spec(gateway, &names.external_bootstrap_host(), &names.external_service());

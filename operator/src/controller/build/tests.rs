@@ -55,8 +55,12 @@ fn build_all(cluster: &KafkaCluster, node_ports: &BTreeMap<String, u16>) -> Obje
         nodes: &nodes,
         node_ports,
         certificates: &certificates,
-        optional_kinds: &[Kind::TlsRoute, Kind::PodMonitor],
+        served: &everything_served(),
     })
+}
+
+fn everything_served() -> Served {
+    Kind::ALL.iter().fold(Served::built_in(), |served, kind| served.with(*kind, kind.api_versions()[0]))
 }
 
 fn in_full(spec: Value) -> String {
