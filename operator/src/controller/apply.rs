@@ -48,8 +48,8 @@ pub async fn apply(
     Ok(())
 }
 
-/// Removes our own objects that are not wanted any more. StatefulSets and Secrets are never among them: a pool cannot
-/// be removed, and the names of Secrets do not change.
+/// Removes our own objects that are not wanted any more. StatefulSets are never among them, for a pool cannot be removed,
+/// nor is the certificate authority, which is always wanted.
 async fn prune(kubernetes: &Kubernetes, gathered: &Gathered, objects: &Objects) -> kube::Result<()> {
     let wanted: BTreeSet<(Kind, &str)> = objects
         .in_order()
@@ -59,7 +59,7 @@ async fn prune(kubernetes: &Kubernetes, gathered: &Gathered, objects: &Objects) 
     for (kind, object) in &gathered.children {
         let name = object.metadata.name.as_deref().unwrap_or_default();
         // While a node port is not chosen, the configuration and the StatefulSet are not described: they stay.
-        let may_go = !matches!(kind, Kind::StatefulSet | Kind::Secret | Kind::ConfigMap);
+        let may_go = !matches!(kind, Kind::StatefulSet | Kind::ConfigMap);
         if may_go && !wanted.contains(&(*kind, name)) {
             kubernetes.delete_kind(&gathered.served.resource(*kind), object).await?;
         }

@@ -52,7 +52,8 @@ pub fn ends(gathered: &Gathered) -> Option<Timestamp> {
     Some(read(secret_name, secret).ok()?.ends)
 }
 
-fn given(gathered: &Gathered) -> Option<(&str, &BTreeMap<String, String>)> {
+/// The name and the entries of the Secret, if there is an external listener that presents it.
+pub fn given(gathered: &Gathered) -> Option<(&str, &BTreeMap<String, String>)> {
     let spec = &gathered.cluster.spec;
     let has_external = spec.listeners.external.kind != ExternalKind::None;
     let external = spec.tls.external_certificate.as_ref().filter(|_| has_external)?;

@@ -51,7 +51,7 @@ pub async fn gather(kubernetes: &Kubernetes, cluster: KafkaCluster, names: &Name
         let found = match kind {
             // By name: the operator has no need to see other Secrets.
             Kind::Secret => {
-                let own = [names.certificate_authority(), names.broker_certificate()];
+                let own = [names.certificate_authority(), names.broker_certificate(), names.external_certificate()];
                 let mut found = Vec::new();
                 for name in own {
                     found.extend(kubernetes.get_kind(&resource, &name).await?);

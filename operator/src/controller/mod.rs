@@ -14,6 +14,7 @@ pub mod observe;
 pub mod quantity;
 pub mod reconcile;
 pub mod report;
+pub mod routes;
 pub mod served;
 pub mod step;
 pub mod validate;

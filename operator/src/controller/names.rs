@@ -98,6 +98,11 @@ impl Names {
         format!("{}-tls", self.cluster)
     }
 
+    /// Secret with the certificate that the external listener presents, if it is a user's own.
+    pub fn external_certificate(&self) -> String {
+        format!("{}-external-tls", self.cluster)
+    }
+
     /// The name of a pod on the network of this Kubernetes.
     pub fn internal_broker_host(&self, node: &Node) -> String {
         format!("{}.{}.{}.svc", node.pod, self.headless_service(), self.namespace)

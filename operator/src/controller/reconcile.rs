@@ -16,11 +16,13 @@ use super::brokers::Brokers;
 use super::build::{self, Inputs};
 use super::certificates::{self, Certificates};
 use super::deletion;
+use super::external_certificate;
 use super::gather::{Gathered, gather};
 use super::kinds::Kind;
 use super::names::{FIELD_MANAGER, FINALIZER, Names};
 use super::observe::{Answers, answer_key, observe, pod_of};
 use super::report::{Outcome, report};
+use super::routes;
 use super::step::{self, Action, Answer, Question, Seen, Waiting};
 use super::validate::{Rejection, validate};
 use crate::crd::KafkaCluster;
@@ -37,6 +39,9 @@ const WAITING: Duration = Duration::from_secs(5);
 const REJECTED: Duration = Duration::from_secs(30);
 /// When there is nothing to do: hand-edited children are repaired, certificates replaced.
 const SETTLED: Duration = Duration::from_secs(300);
+
+/// The same with a certificate of a user's own: it may be replaced, and no watch tells of Secrets.
+const SETTLED_WITH_CERTIFICATE: Duration = Duration::from_secs(60);
 
 /// What a reconciliation needs besides the cluster.
 pub struct Context<B> {
@@ -124,6 +129,7 @@ pub async fn reconcile<B: Brokers>(namespace: &str, name: &str, context: &Contex
         (_, Some(_)) => SOON,
         (Outcome::Rejected { .. } | Outcome::Failed { .. }, None) => REJECTED,
         (Outcome::Underway(_), None) => WAITING,
+        (Outcome::Settled, None) if external_certificate::given(&gathered).is_some() => SETTLED_WITH_CERTIFICATE,
         (Outcome::Settled, None) => SETTLED,
     };
     Ok(Done { again: Some(again), action, outcome: Some(outcome) })
@@ -152,6 +158,7 @@ async fn act<B: Brokers>(
         nodes: &gathered.nodes,
         node_ports: &node_ports,
         certificates: &certificates.files,
+        external_certificate: external_certificate::given(gathered).map(|(_, secret)| secret),
         served: &gathered.served,
     });
     let seen = observe(gathered, &objects, names, &Answers::new(), now);
@@ -239,12 +246,14 @@ async fn take(kubernetes: &Kubernetes, gathered: &Gathered, names: &Names, actio
 }
 
 fn settled(gathered: &Gathered, names: &Names) -> Outcome {
-    let has_balancer = gathered.cluster.spec.listeners.external.kind == ExternalKind::LoadBalancer;
-    let endpoints = super::report::endpoints(gathered, names);
-    if has_balancer && endpoints.external.is_none() {
-        return underway(Reason::WaitingForLoadBalancer, "a load balancer has no address yet");
+    if super::report::endpoints(gathered, names).external.is_some() {
+        return Outcome::Settled;
     }
-    Outcome::Settled
+    match gathered.cluster.spec.listeners.external.kind {
+        ExternalKind::LoadBalancer => underway(Reason::WaitingForLoadBalancer, "a load balancer has no address yet"),
+        ExternalKind::TlsRoute => underway(Reason::WaitingForGateway, &routes::waits_for(gathered, names)),
+        ExternalKind::None | ExternalKind::NodePort => Outcome::Settled,
+    }
 }
 
 fn done(reason: Reason, message: String) -> Taken {

@@ -11,6 +11,7 @@ use super::gather::Gathered;
 use super::kinds::Kind;
 use super::names::{INTERNAL_PORT, Names};
 use super::observe::{node_state, pod_of};
+use super::routes;
 use super::step::Waiting;
 use crate::crd::conditions::{ConditionType, Reason};
 use crate::crd::listeners::ExternalKind;
@@ -169,8 +170,7 @@ pub fn endpoints(gathered: &Gathered, names: &Names) -> Endpoints {
             endpoints.external = port.and_then(with_port);
         }
         ExternalKind::TlsRoute => {
-            let route = gathered.child(Kind::TlsRoute, &names.external_service());
-            endpoints.external = route.and_then(|_| with_port(listener.port));
+            endpoints.external = routes::are_accepted(gathered, names).then(|| with_port(listener.port)).flatten();
         }
         ExternalKind::LoadBalancer => {
             let address = load_balancer_address(gathered, &names.external_service());

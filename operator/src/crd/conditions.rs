@@ -92,7 +92,7 @@ reasons! {
     SecretMissing,
     /// A Secret that the spec names lacks a key, or what is in it cannot be used.
     SecretInvalid,
-    /// The Secret of the external certificate does not cover the names below the domain, or has ended.
+    /// The Secret of the external certificate does not cover the names below the domain, or is not valid now.
     CertificateInvalid,
     /// The ServiceAccount that the spec names does not exist.
     ServiceAccountMissing,
@@ -118,6 +118,8 @@ reasons! {
     WaitingForNodePort,
     /// The load balancer has no address yet.
     WaitingForLoadBalancer,
+    /// The Gateway has not taken a TLSRoute; the message is its own.
+    WaitingForGateway,
     /// A volume grows.
     ExpandingVolume,
     /// Members are restarted one at a time, because what they run differs from the spec.

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Tls {
     /// Secret of the type `kubernetes.io/tls` with a certificate for `*.<domain>`, presented by the external listener.
-    /// Without it the certificate authority of this cluster signs for those names too.
+    /// It is looked at every minute; one that fits reaches brokers without a restart, another one never does. Without it the certificate authority of this cluster signs for those names too.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub external_certificate: Option<CertificateSecret>,
 }

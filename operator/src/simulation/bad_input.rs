@@ -173,6 +173,33 @@ async fn an_external_certificate_that_ends_soon_is_said_while_it_still_works() {
 }
 
 #[tokio::test]
+async fn brokers_keep_the_last_external_certificate_that_fits_until_there_is_no_external_listener() {
+    let server = server(&json!({
+        "listeners": { "external": { "type": "loadBalancer", "domain": "example.com" } },
+        "tls": { "externalCertificate": { "secretName": "given" } },
+    }));
+    let put = |(certificate, key): &(String, String)| {
+        let mut state = server.state();
+        state.objects.retain(|(_, _, name), _| name != "given");
+        state.create("secrets", secret("given", &[("tls.crt", certificate), ("tls.key", key)]));
+    };
+    let presented = || server.state().find("secrets", "pkc-abc12-external-tls").map(|secret| secret["data"].clone());
+    let data = |(certificate, key): &(String, String)| {
+        Some(secret("", &[("tls.crt", certificate), ("tls.key", key)])["data"].clone())
+    };
+    let [first, second] = [(); 2].map(|()| given("*.example.com", 2025, 2027));
+    let wrong = given("*.example.org", 2025, 2027);
+    for (put_there, is_presented) in [(&first, &first), (&wrong, &first), (&second, &second)] {
+        put(put_there);
+        status(&server).await;
+        assert_eq!(presented(), data(is_presented));
+    }
+    server.state().find("kafkaclusters", CLUSTER).expect("it is there")["spec"]["listeners"] = json!({});
+    status(&server).await;
+    assert_eq!(presented(), None);
+}
+
+#[tokio::test]
 async fn a_service_account_that_is_missing_is_named() {
     let spec = store(json!({ "serviceAccount": { "name": "irsa" } }));
     check(spec, nothing, "ServiceAccountMissing", "no ServiceAccount irsa").await;
@@ -241,6 +268,36 @@ async fn routes_go_with_the_gateway_api_and_come_back_with_it() {
 }
 
 #[tokio::test]
+async fn a_gateway_that_does_not_take_a_route_is_waited_for_with_its_words() {
+    let external = json!({ "type": "tlsRoute", "domain": "example.com", "gateway": { "name": "edge" } });
+    let server = server(&json!({ "listeners": { "external": external } }));
+    server.state().groups.insert("gateway.networking.k8s.io/v1".to_owned(), vec!["tlsroutes"]);
+    status(&server).await;
+    let running = json!({ "conditions": [{ "type": "Ready", "status": "True", "lastTransitionTime": NOW }] });
+    start_pod(&server, &running);
+    let say = |accepted: &str, words: &str| {
+        let condition = json!({ "type": "Accepted", "status": accepted, "message": words });
+        for name in [format!("{CLUSTER}-external"), format!("{CLUSTER}-b0-external")] {
+            let parents = json!([{ "conditions": [condition] }]);
+            server.state().find("tlsroutes", &name).expect("it is there")["status"]["parents"] = parents;
+        }
+    };
+    let waits = |status: &Value, words: &str| {
+        let progressing = condition(status, "Progressing");
+        assert_eq!(progressing["reason"], json!("WaitingForGateway"), "{status}");
+        assert!(progressing["message"].as_str().is_some_and(|message| message.contains(words)), "{progressing}");
+        assert!(status["endpoints"]["external"].is_null(), "{status}");
+    };
+    waits(&status(&server).await, "no Gateway edge has taken the TLSRoute pkc-abc12-external yet");
+    say("False", "no listener has this host name");
+    waits(&status(&server).await, "no listener has this host name");
+    say("True", "");
+    let taken = status(&server).await;
+    assert_eq!(condition(&taken, "Progressing")["status"], json!("False"), "{taken}");
+    assert_eq!(taken["endpoints"]["external"], json!("pkc-abc12.example.com:9092"));
+}
+
+#[tokio::test]
 async fn an_object_of_somebody_else_is_left_alone() {
     let server = server(&json!({}));
     let theirs = json!({ "metadata": { "name": format!("{CLUSTER}-bootstrap"), "namespace": NAMESPACE }, "spec": {} });
@@ -271,20 +328,20 @@ async fn a_pod_that_does_not_get_there_says_why() {
     for (pod_status, reason, words) in cases {
         let server = server(&json!({}));
         status(&server).await;
-        let pod = json!({
-            "metadata": {
-                "name": format!("{CLUSTER}-main-0"), "namespace": NAMESPACE,
-                "labels": { "millstream.dev/cluster": CLUSTER },
-            },
-            "spec": { "containers": [] },
-            "status": pod_status,
-        });
-        server.state().create("pods", pod);
-        let revision = server.state().of("statefulsets")[0]["spec"]["template"]["metadata"]["annotations"].clone();
-        server.state().find("pods", &format!("{CLUSTER}-main-0")).expect("it is there")["metadata"]["annotations"] =
-            revision;
+        start_pod(&server, &pod_status);
         let status = status(&server).await;
         assert_eq!(condition(&status, "Ready")["reason"], json!(reason), "{status}");
         assert!(status["blockedBy"].to_string().contains(words), "{status}");
     }
+}
+
+/// What the StatefulSet asks for, in this state.
+fn start_pod(server: &ApiServer, pod_status: &Value) {
+    let mut state = server.state();
+    let revision = state.of("statefulsets")[0]["spec"]["template"]["metadata"]["annotations"].clone();
+    let labels = json!({ "millstream.dev/cluster": CLUSTER });
+    let metadata = json!({
+        "name": format!("{CLUSTER}-main-0"), "namespace": NAMESPACE, "labels": labels, "annotations": revision,
+    });
+    state.create("pods", json!({ "metadata": metadata, "spec": { "containers": [] }, "status": pod_status }));
 }

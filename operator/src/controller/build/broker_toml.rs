@@ -28,7 +28,7 @@ pub fn file(inputs: &Inputs<'_>, node: &Node) -> Result<BrokerFile, ParseIdError
         tls: Some(tls(TLS_FOLDER)),
     }];
     if inputs.has_external() {
-        let given = spec.tls.external_certificate.is_some();
+        let given = inputs.external_certificate.is_some();
         listeners.push(Listener {
             name: "EXTERNAL".to_owned(),
             bind: everywhere(EXTERNAL_PORT),

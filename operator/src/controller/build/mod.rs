@@ -1,6 +1,7 @@
 //! All objects of a physical cluster, from its spec and what was gathered. Pure: the same input gives the same objects.
 //!
-//! Secrets of others are mounted as files; none of their contents gets into an object that is built here.
+//! Secrets of others are mounted as files. Of their contents only an external certificate gets into an object that is built
+//! here, a Secret: pods take the copy that was looked at, never the original.
 
 mod broker_toml;
 mod config_map;
@@ -39,6 +40,8 @@ pub struct Inputs<'a> {
     /// Ports that Kubernetes chose for Services of the type NodePort, by name of the Service.
     pub node_ports: &'a BTreeMap<String, u16>,
     pub certificates: &'a CertificateFiles,
+    /// A user's own certificate for the external listener.
+    pub external_certificate: Option<&'a BTreeMap<String, String>>,
     /// Kinds that this Kubernetes has.
     pub served: &'a Served,
 }

@@ -169,10 +169,9 @@ struct SecretVolume {
 fn optional_secrets(inputs: &Inputs<'_>) -> Vec<SecretVolume> {
     let spec = &inputs.cluster.spec;
     let mut volumes = Vec::new();
-    if let Some(external) = &spec.tls.external_certificate
-        && inputs.has_external()
-    {
-        let sources = ["tls.crt", "tls.key"].map(|key| source(&external.secret_name, key, key)).to_vec();
+    if inputs.external_certificate.is_some() {
+        let secret = inputs.names.external_certificate();
+        let sources = ["tls.crt", "tls.key"].map(|key| source(&secret, key, key)).to_vec();
         volumes.push(SecretVolume { name: "external-tls", folder: EXTERNAL_TLS_FOLDER, sources });
     }
     if let Some(control_plane) = &spec.control_plane {

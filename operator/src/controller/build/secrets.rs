@@ -1,4 +1,5 @@
-//! Certificates: the authority's Secret, the brokers' Secret, and the ConfigMap that clients trust.
+//! Certificates: the Secrets of the authority, of the brokers and of the external listener, and the ConfigMap that clients
+//! trust.
 
 use kube::core::DynamicObject;
 use serde_json::json;
@@ -6,7 +7,7 @@ use serde_json::json;
 use super::Inputs;
 use crate::controller::kinds::Kind;
 
-/// The authority with its key, which is mounted nowhere, and the certificate that brokers present.
+/// The authority with its key, which is mounted nowhere, and the certificates that brokers present.
 pub fn build(inputs: &Inputs<'_>) -> Vec<DynamicObject> {
     let certificates = inputs.certificates;
     let authority = json!({ "type": "Opaque", "data": encoded(certificates.authority.iter()) });
@@ -14,10 +15,16 @@ pub fn build(inputs: &Inputs<'_>) -> Vec<DynamicObject> {
         "type": "kubernetes.io/tls",
         "data": encoded([("tls.crt", &certificates.certificate), ("tls.key", &certificates.key)]),
     });
-    vec![
+    let mut secrets = vec![
         inputs.object(Kind::Secret, &inputs.names.certificate_authority(), authority),
         inputs.object(Kind::Secret, &inputs.names.broker_certificate(), brokers),
-    ]
+    ];
+    secrets.extend(inputs.external_certificate.map(|given| {
+        let files = given.iter().filter(|(name, _)| ["tls.crt", "tls.key"].contains(&name.as_str()));
+        let external = json!({ "type": "kubernetes.io/tls", "data": encoded(files) });
+        inputs.object(Kind::Secret, &inputs.names.external_certificate(), external)
+    }));
+    secrets
 }
 
 /// What clients trust; it grows before a certificate is signed by somebody else.

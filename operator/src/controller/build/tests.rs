@@ -37,6 +37,12 @@ fn cluster(spec: Value) -> KafkaCluster {
     serde_json::from_value(object).unwrap()
 }
 
+/// Of a user's own certificate.
+fn given() -> BTreeMap<String, String> {
+    let entries = [("tls.crt", "the user's certificate"), ("tls.key", PRIVATE_KEY), ("ca.crt", "more")];
+    entries.map(|(name, text)| (name.to_owned(), text.to_owned())).into()
+}
+
 fn build_all(cluster: &KafkaCluster, node_ports: &BTreeMap<String, u16>) -> Objects {
     let domain = cluster.spec.listeners.external.domain.clone().unwrap_or_default();
     let name = cluster.metadata.name.as_deref().unwrap();
@@ -49,12 +55,16 @@ fn build_all(cluster: &KafkaCluster, node_ports: &BTreeMap<String, u16>) -> Obje
         certificate: "the certificate".to_owned(),
         key: PRIVATE_KEY.to_owned(),
     };
+    let given = given();
+    let has_external = cluster.spec.listeners.external.kind != ExternalKind::None;
+    let is_given = has_external && cluster.spec.tls.external_certificate.is_some();
     build(&Inputs {
         cluster,
         names: &names,
         nodes: &nodes,
         node_ports,
         certificates: &certificates,
+        external_certificate: is_given.then_some(&given),
         served: &everything_served(),
     })
 }
