@@ -10,6 +10,7 @@ pub mod control_plane;
 pub mod operator;
 pub mod session;
 pub mod up;
+pub mod verify;
 
 use std::path::PathBuf;
 
@@ -21,6 +22,7 @@ use control_plane::ControlPlaneArgs;
 use operator::OperatorVerb;
 pub use session::{LoginArgs, LogoutArgs};
 pub use up::UpArgs;
+pub use verify::VerifyArgs;
 
 /// Millstream: managed event streaming that speaks the Kafka protocol.
 #[derive(Parser)]
@@ -87,6 +89,8 @@ pub enum Command {
     Topic(TopicGroup),
     /// Ready-made configuration for Kafka clients
     ClientConfig(ClientConfigGroup),
+    /// Check that the service works: make a cluster, send a record through it, delete everything
+    Verify(VerifyArgs),
     /// For the operator of an installation: changes at its database, also while the service runs
     Admin {
         #[command(subcommand)]

@@ -22,6 +22,8 @@ pub enum Encryption {
     Plain,
     /// TLS, trusting this PEM file.
     TrustFile(PathBuf),
+    /// TLS, trusting these certificates, as PEM.
+    TrustPem(String),
     /// TLS, trusting what this machine trusts.
     TrustSystem,
 }
@@ -208,8 +210,13 @@ impl Login {
                  MILLSTREAM_KAFKA_API_KEY and MILLSTREAM_KAFKA_API_SECRET"
             )));
         };
-        let encryption = self.encryption(&bootstrap_server);
-        Ok(KafkaTarget { bootstrap_server, credentials: credentials.clone(), encryption })
+        Ok(self.target_at(&bootstrap_server, credentials.clone()))
+    }
+
+    /// A listener that somebody else found, with a key of that cluster.
+    pub fn target_at(&self, bootstrap_server: &str, credentials: KeyPair) -> KafkaTarget {
+        let encryption = self.encryption(bootstrap_server);
+        KafkaTarget { bootstrap_server: bootstrap_server.to_owned(), credentials, encryption }
     }
 
     async fn find_bootstrap_server(&self) -> Result<String, Failure> {

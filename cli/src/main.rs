@@ -10,6 +10,7 @@ mod control_plane;
 mod credentials;
 mod failure;
 mod kafka_client;
+mod kubernetes_authority;
 mod login;
 mod operator;
 mod output;
@@ -63,6 +64,7 @@ fn run(command_line: CommandLine) -> Result<(), Failure> {
         Command::Operator { verb } => operator::run(&runtime, verb, &output),
         Command::Login(args) => runtime.block_on(commands::session::log_in(args, &data_dir?, &output)),
         Command::Logout(args) => runtime.block_on(commands::session::log_out(args, &data_dir?, &output)),
+        Command::Verify(args) => runtime.block_on(commands::verify::run(args, &data_dir?, &output)),
         Command::Environment(group) => {
             let context = context(&group.connection, &data_dir?, output)?;
             runtime.block_on(commands::environment::run(&context, group.verb))

@@ -29,6 +29,7 @@ fn help_of_every_command_is_as_agreed() {
         "topic produce",
         "topic consume",
         "client-config create",
+        "verify",
     ];
     let mut all = String::new();
     for command in commands {

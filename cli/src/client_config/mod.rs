@@ -30,7 +30,7 @@ impl ClientConfig {
     pub fn new(target: &KafkaTarget) -> Result<Self, Failure> {
         let ca_file = match &target.encryption {
             Encryption::TrustFile(path) => Some(std::path::absolute(path).unwrap_or_else(|_| path.clone())),
-            Encryption::Plain | Encryption::TrustSystem => None,
+            Encryption::Plain | Encryption::TrustSystem | Encryption::TrustPem(_) => None,
         };
         let named_values = [
             ("the bootstrap server", target.bootstrap_server.as_str()),

@@ -13,6 +13,7 @@ pub mod role_binding;
 pub mod service_account;
 pub mod session;
 pub mod topic;
+pub mod verify;
 pub mod version;
 
 use crate::login::Login;

@@ -1,13 +1,12 @@
 //! The byte stream to a broker: TCP, or TLS over TCP.
 
 use std::io;
-use std::path::Path;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::pem::{self, PemObject};
 use rustls::pki_types::{CertificateDer, ServerName};
 use rustls::{ClientConfig, RootCertStore};
 use rustls_platform_verifier::BuilderVerifierExt;
@@ -41,10 +40,15 @@ impl Trust {
         match encryption {
             Encryption::Plain => Ok(Self::Plain),
             Encryption::TrustFile(path) => {
-                let roots = read_roots(path)
-                    .map_err(|reason| ClientError::Certificates { path: path.display().to_string(), reason })?;
-                let config = ClientConfig::builder().with_root_certificates(roots).with_no_client_auth();
-                Ok(Self::Tls(Arc::new(config)))
+                let certificates = CertificateDer::pem_file_iter(path).map_err(|error| error.to_string());
+                let roots = certificates.and_then(roots);
+                let path = path.display().to_string();
+                Ok(Self::trusting(roots.map_err(|reason| ClientError::Certificates { path, reason })?))
+            }
+            Encryption::TrustPem(pem) => {
+                let roots = roots(CertificateDer::pem_slice_iter(pem.as_bytes()));
+                let path = "the cluster".to_owned();
+                Ok(Self::trusting(roots.map_err(|reason| ClientError::Certificates { path, reason })?))
             }
             Encryption::TrustSystem => {
                 let with_verifier = ClientConfig::builder().with_platform_verifier();
@@ -56,10 +60,15 @@ impl Trust {
             }
         }
     }
+
+    fn trusting(roots: RootCertStore) -> Self {
+        Self::Tls(Arc::new(ClientConfig::builder().with_root_certificates(roots).with_no_client_auth()))
+    }
 }
 
-fn read_roots(path: &Path) -> Result<RootCertStore, String> {
-    let certificates = CertificateDer::pem_file_iter(path).map_err(|error| error.to_string())?;
+fn roots(
+    certificates: impl Iterator<Item = Result<CertificateDer<'static>, pem::Error>>,
+) -> Result<RootCertStore, String> {
     let mut roots = RootCertStore::empty();
     for certificate in certificates {
         let certificate = certificate.map_err(|error| error.to_string())?;
