@@ -22,6 +22,8 @@ const DEFAULT_CLASS_ANNOTATION: &str = "storageclass.kubernetes.io/is-default-cl
 #[derive(Clone, Debug)]
 pub struct Gathered {
     pub cluster: KafkaCluster,
+    /// Name of an older resource with the same id of a physical cluster.
+    pub older_namesake: Option<String>,
     /// Members, with ids for those that have none yet.
     pub nodes: Vec<Node>,
     /// Objects that the controller made for this resource.
@@ -76,7 +78,9 @@ pub async fn gather(kubernetes: &Kubernetes, cluster: KafkaCluster, names: &Name
         None => false,
     };
     let known = cluster.status.as_ref().map(|status| status.nodes.as_slice()).unwrap_or_default();
+    let older_namesake = older_namesake(&cluster, kubernetes.list("").await?);
     Ok(Gathered {
+        older_namesake,
         nodes: allocate_nodes(spec, known, names),
         children,
         pods: kubernetes.list(&selector).await?,
@@ -87,6 +91,15 @@ pub async fn gather(kubernetes: &Kubernetes, cluster: KafkaCluster, names: &Name
         served,
         cluster,
     })
+}
+
+fn older_namesake(cluster: &KafkaCluster, all: Vec<KafkaCluster>) -> Option<String> {
+    // Two of one second have an order too.
+    let age = |cluster: &KafkaCluster| (cluster.metadata.creation_timestamp.clone(), cluster.metadata.uid.clone());
+    let is_older = |other: &KafkaCluster| {
+        other.spec.physical_cluster_id == cluster.spec.physical_cluster_id && age(other) < age(cluster)
+    };
+    all.into_iter().filter(is_older).min_by_key(age).and_then(|older| older.metadata.name)
 }
 
 async fn storage_classes(kubernetes: &Kubernetes) -> kube::Result<Option<StorageClasses>> {

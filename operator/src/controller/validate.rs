@@ -31,6 +31,11 @@ pub struct Rejection {
 /// The first thing that cannot work, for a person.
 pub fn validate(gathered: &Gathered, names: &Names, max_members: i32, now: Timestamp) -> Result<(), Rejection> {
     let spec = &gathered.cluster.spec;
+    if let Some(older) = &gathered.older_namesake {
+        let id = &spec.physical_cluster_id;
+        let message = format!("physicalClusterId: the older KafkaCluster {older} has {id}: delete one of the two");
+        return reject(Reason::PhysicalClusterIdTaken, message);
+    }
     validate_members(spec, max_members)?;
     validate_secrets(gathered)?;
     external_certificate::validate(gathered, names, now)?;

@@ -88,6 +88,8 @@ reasons! {
     Deleting,
     /// A physical cluster has one broker today; the spec asks for more.
     SeveralBrokersUnsupported,
+    /// An older resource has the same `physicalClusterId`; this one waits until that is gone.
+    PhysicalClusterIdTaken,
     /// A Secret that the spec names does not exist.
     SecretMissing,
     /// A Secret that the spec names lacks a key, or what is in it cannot be used.

@@ -98,6 +98,34 @@ async fn more_members_than_can_work_are_rejected() {
     check(apart, nothing, "SeveralBrokersUnsupported", "roles broker and controller").await;
 }
 
+fn namesake(created: &str) -> impl FnOnce(&mut State) {
+    move |state: &mut State| {
+        let mut other = state.of("kafkaclusters")[0].clone();
+        other["metadata"]["name"] = json!("the-other");
+        state.create("kafkaclusters", other);
+        let other = state.find("kafkaclusters", "the-other").expect("it was made");
+        other["metadata"]["creationTimestamp"] = json!(created);
+    }
+}
+
+#[tokio::test]
+async fn the_younger_of_two_with_one_id_waits_until_the_older_is_gone() {
+    let older = "2025-12-31T00:00:00Z";
+    check(json!({}), namesake(older), "PhysicalClusterIdTaken", "KafkaCluster the-other").await;
+    let server = server(&json!({}));
+    namesake(older)(&mut server.state());
+    status(&server).await;
+    server.state().remove(&("kafkaclusters".to_owned(), NAMESPACE.to_owned(), "the-other".to_owned()));
+    assert_eq!(condition(&status(&server).await, "Accepted")["status"], json!("True"));
+}
+
+#[tokio::test]
+async fn the_older_of_two_with_one_id_is_not_disturbed() {
+    let server = server(&json!({}));
+    namesake("2026-01-02T00:00:00Z")(&mut server.state());
+    assert_eq!(condition(&status(&server).await, "Accepted")["status"], json!("True"));
+}
+
 #[tokio::test]
 async fn members_of_a_rejected_spec_get_no_id() {
     let server = server(&pool(|pool| pool["replicas"] = json!(3)));
