@@ -29,7 +29,7 @@ pub fn reference_page() -> String {
     );
     list_fields("", &schema["spec"], &mut page);
     page.push_str("\n## What cannot change, and what belongs together\n\n");
-    list_rules(&schema["spec"], &mut page);
+    rule_messages().iter().for_each(|message| page.push_str(&format!("- {message}\n")));
     page.push_str("\n## status\n\n| Field | Type | What |\n| --- | --- | --- |\n");
     list_fields("", &schema["status"], &mut page);
     page.push_str("\n## Conditions\n\n| Type | True when |\n| --- | --- |\n");
@@ -69,12 +69,19 @@ fn list_fields(path: &str, schema: &Value, page: &mut String) {
     }
 }
 
-fn list_rules(schema: &Value, page: &mut String) {
-    for rule in schema["x-kubernetes-validations"].as_array().into_iter().flatten() {
-        page.push_str(&format!("- {}\n", rule["message"].as_str().unwrap_or_default()));
-    }
-    schema["properties"].as_object().into_iter().flatten().for_each(|(_, field)| list_rules(field, page));
+/// What the API server says by each rule of the definition.
+pub fn rule_messages() -> Vec<String> {
+    let definition = serde_json::to_value(KafkaCluster::crd()).expect("a definition is JSON");
+    rules_of(&definition["spec"]["versions"][0]["schema"]["openAPIV3Schema"])
+}
+
+fn rules_of(schema: &Value) -> Vec<String> {
+    let own = schema["x-kubernetes-validations"].as_array().into_iter().flatten();
+    let mut messages: Vec<_> = own.map(|rule| rule["message"].as_str().unwrap_or_default().to_owned()).collect();
+    let fields = schema["properties"].as_object().into_iter().flatten();
+    fields.for_each(|(_, field)| messages.extend(rules_of(field)));
     if schema["items"].is_object() {
-        list_rules(&schema["items"], page);
+        messages.extend(rules_of(&schema["items"]));
     }
+    messages
 }
