@@ -170,6 +170,14 @@ impl Kubernetes {
     }
 }
 
+/// What the API server said, without the shape of the client's error.
+pub fn words_of(error: &kube::Error) -> String {
+    match error {
+        kube::Error::Api(status) => status.message.clone(),
+        error => error.to_string(),
+    }
+}
+
 fn exactly(uid: Option<String>, parameters: DeleteParams) -> DeleteParams {
     DeleteParams { preconditions: Some(Preconditions { uid, resource_version: None }), ..parameters }
 }

@@ -5,6 +5,7 @@
 pub mod agent;
 pub mod controller;
 pub mod crd;
+pub mod definition;
 pub mod kubernetes;
 pub mod lease;
 pub mod metrics;

@@ -14,6 +14,7 @@ pub struct Metrics(Mutex<Counts>);
 #[derive(Default)]
 struct Counts {
     acts: bool,
+    definition_missing: bool,
     reconciliations: u64,
     failures: u64,
     seconds: f64,
@@ -26,6 +27,18 @@ impl Metrics {
     /// Whether this operator is the one that acts.
     pub fn set_acts(&self, acts: bool) {
         self.change(|counts| counts.acts = acts);
+    }
+
+    /// Whether the API server lacks the definition of KafkaCluster.
+    pub fn set_definition_missing(&self, missing: bool) {
+        self.change(|counts| counts.definition_missing = missing);
+    }
+
+    /// What was said about it last.
+    pub fn is_definition_missing(&self) -> bool {
+        let mut missing = false;
+        self.change(|counts| missing = counts.definition_missing);
+        missing
     }
 
     /// One reconciliation that came to its end.
@@ -78,6 +91,8 @@ fn render(counts: &Counts, page: &mut String) -> std::fmt::Result {
     };
     metric(page, "leader", "gauge", "Whether this operator is the one that acts.")?;
     writeln!(page, "millstream_operator_leader {}", u8::from(counts.acts))?;
+    metric(page, "definition_missing", "gauge", "Whether the API server lacks the definition of KafkaCluster.")?;
+    writeln!(page, "millstream_operator_definition_missing {}", u8::from(counts.definition_missing))?;
     metric(page, "reconciliations_total", "counter", "Reconciliations that came to their end.")?;
     writeln!(page, "millstream_operator_reconciliations_total {}", counts.reconciliations)?;
     metric(page, "reconciliation_failures_total", "counter", "Reconciliations that did not.")?;

@@ -3,16 +3,20 @@
 use std::collections::HashMap;
 use std::future::Future;
 use std::net::TcpListener;
+use std::pin::pin;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use axum::Router;
+use axum::http::StatusCode;
 use axum::routing::get;
 use futures::StreamExt as _;
 use k8s_openapi::api::apps::v1::StatefulSet;
-use k8s_openapi::api::core::v1::{ConfigMap, PersistentVolumeClaim, Pod, Service};
+use k8s_openapi::api::core::v1::{ConfigMap, PersistentVolumeClaim, Pod, Service, ServiceAccount};
+use k8s_openapi::api::networking::v1::NetworkPolicy;
+use k8s_openapi::api::policy::v1::PodDisruptionBudget;
 use k8s_openapi::jiff::Timestamp;
-use kube::runtime::controller::{Action, Controller};
+use kube::runtime::controller::{self, Action, Controller};
 use kube::runtime::events::{Event, EventType, Recorder, Reporter};
 use kube::runtime::reflector::ObjectRef;
 use kube::runtime::watcher;
@@ -29,6 +33,8 @@ use crate::controller::report::Outcome;
 use crate::controller::validate::MAX_MEMBERS;
 use crate::crd::KafkaCluster;
 use crate::crd::conditions::Reason;
+use crate::definition;
+use crate::kubernetes::words_of;
 use crate::lease::Election;
 use crate::metrics::Metrics;
 
@@ -109,10 +115,18 @@ async fn start(
 
 fn pages(metrics: Arc<Metrics>) -> Router {
     // A replica that waits for the Lease is ready: it is there to take over.
+    let of_readiness = metrics.clone();
     Router::new()
         .route("/livez", get(|| async { "ok" }))
-        .route("/readyz", get(|| async { "ok" }))
+        .route("/readyz", get(move || std::future::ready(readiness(&of_readiness))))
         .route("/metrics", get(move || std::future::ready(metrics.render())))
+}
+
+fn readiness(metrics: &Metrics) -> (StatusCode, &'static str) {
+    match metrics.is_definition_missing() {
+        true => (StatusCode::SERVICE_UNAVAILABLE, definition::MISSING),
+        false => (StatusCode::OK, "ok"),
+    }
 }
 
 async fn work(
@@ -125,9 +139,14 @@ async fn work(
     let brokers = HttpBrokers::new()?;
     election.won().await;
     metrics.set_acts(true);
+    let agent_of = client.clone();
+    let agent = async {
+        definition::wait(&agent_of, metrics).await;
+        agent.await;
+    };
     // Dropping the controller drops its reconciliations: nothing is begun after the Lease is lost.
     tokio::select! {
-        () = control(client, namespace, brokers, metrics.clone()) => {}
+        () = control_always(client, namespace, brokers, metrics) => {}
         () = agent => {}
         () = election.lost() => {}
     }
@@ -145,6 +164,15 @@ struct Controlled<B> {
     said: Mutex<HashMap<String, String>>,
 }
 
+/// Begins anew when the definition of the resource went away and came back.
+async fn control_always<B: Brokers + Clone>(client: Client, namespace: &str, brokers: B, metrics: &Arc<Metrics>) {
+    loop {
+        definition::wait(&client, metrics).await;
+        control(client.clone(), namespace, brokers.clone(), metrics.clone()).await;
+    }
+}
+
+/// Controls as long as the definition of the resource is there.
 async fn control<B: Brokers>(client: Client, namespace: &str, brokers: B, metrics: Arc<Metrics>) {
     let ours = || watcher::Config::default().labels(&format!("{MANAGED_BY_LABEL}={FIELD_MANAGER}"));
     let controller =
@@ -152,6 +180,9 @@ async fn control<B: Brokers>(client: Client, namespace: &str, brokers: B, metric
             .owns(Api::<StatefulSet>::namespaced(client.clone(), namespace), ours())
             .owns(Api::<Service>::namespaced(client.clone(), namespace), ours())
             .owns(Api::<ConfigMap>::namespaced(client.clone(), namespace), ours())
+            .owns(Api::<ServiceAccount>::namespaced(client.clone(), namespace), ours())
+            .owns(Api::<NetworkPolicy>::namespaced(client.clone(), namespace), ours())
+            .owns(Api::<PodDisruptionBudget>::namespaced(client.clone(), namespace), ours())
             .watches(Api::<Pod>::namespaced(client.clone(), namespace), ours(), |pod| cluster_of(&pod))
             .watches(Api::<PersistentVolumeClaim>::namespaced(client.clone(), namespace), ours(), |claim| {
                 cluster_of(&claim)
@@ -171,13 +202,36 @@ async fn control<B: Brokers>(client: Client, namespace: &str, brokers: B, metric
         failures: Mutex::default(),
         said: Mutex::default(),
     };
-    let run = controller.run(one, retry, Arc::new(controlled));
-    run.for_each(|done| async move {
-        if let Err(error) = done {
-            warn!(error = %chain(&error), "a watch or a reconciliation failed");
+    let mut run = pin!(controller.run(one, retry, Arc::new(controlled)));
+    let mut said = None;
+    while let Some(done) = run.next().await {
+        let trouble = match done {
+            Ok(_) => None,
+            // It was deleted while it waited for its turn.
+            Err(controller::Error::ObjectNotFound(_)) => continue,
+            Err(controller::Error::QueueError(error)) if is_without_definition(&error) => return,
+            Err(controller::Error::ReconcilerFailed(error, cluster)) => {
+                Some(format!("cannot reconcile {}: {}", cluster.name, innermost(&error)))
+            }
+            Err(error) => Some(format!("a watch failed: {}", innermost(&error))),
+        };
+        // The same again and again is one trouble.
+        if let Some(trouble) = trouble.as_ref().filter(|_| said != trouble) {
+            warn!("{trouble}");
         }
-    })
-    .await;
+        said = trouble;
+    }
+}
+
+fn is_without_definition(error: &watcher::Error) -> bool {
+    let status = match error {
+        watcher::Error::WatchError(status) => status,
+        watcher::Error::InitialListFailed(kube::Error::Api(status))
+        | watcher::Error::WatchStartFailed(kube::Error::Api(status))
+        | watcher::Error::WatchFailed(kube::Error::Api(status)) => status,
+        _ => return false,
+    };
+    status.code == StatusCode::NOT_FOUND.as_u16()
 }
 
 fn cluster_of<K: kube::Resource>(object: &K) -> Option<ObjectRef<KafkaCluster>> {
@@ -270,14 +324,13 @@ fn waits_for(outcome: Option<&Outcome>) -> Option<Reason> {
     }
 }
 
-fn chain(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut source = error.source();
-    while let Some(error) = source {
-        text = format!("{text}: {error}");
-        source = error.source();
+/// What is at the bottom of an error; the layers above it repeat its words.
+fn innermost(error: &(dyn std::error::Error + 'static)) -> String {
+    match (error.downcast_ref::<kube::Error>(), error.source()) {
+        (Some(error @ kube::Error::Api(_)), _) => words_of(error),
+        (_, Some(source)) => innermost(source),
+        (_, None) => error.to_string(),
     }
-    text
 }
 
 #[cfg(test)]

@@ -18,15 +18,15 @@ pub const ROLE: &[Rule] = &[
     rule("millstream.dev", &["kafkaclusters/finalizers"], &["update"]),
     rule("apps", &["statefulsets"], &["get", "list", "watch", "create", "patch", "delete"]),
     rule("", &["services", "configmaps"], &["get", "list", "watch", "create", "patch", "delete"]),
-    rule("", &["serviceaccounts"], &["get", "list", "create", "patch", "delete"]),
+    rule("", &["serviceaccounts"], &["get", "list", "watch", "create", "patch", "delete"]),
     // No list: Secrets are read one by one, by the names that a spec says.
     // The agent deletes the tokens that it made.
     rule("", &["secrets"], &["get", "create", "patch", "delete"]),
     rule("", &["pods"], &["get", "list", "watch"]),
     rule("", &["pods/eviction"], &["create"]),
     rule("", &["persistentvolumeclaims"], &["get", "list", "watch", "patch", "delete"]),
-    rule("networking.k8s.io", &["networkpolicies"], &["get", "list", "create", "patch", "delete"]),
-    rule("policy", &["poddisruptionbudgets"], &["get", "list", "create", "patch", "delete"]),
+    rule("networking.k8s.io", &["networkpolicies"], &["get", "list", "watch", "create", "patch", "delete"]),
+    rule("policy", &["poddisruptionbudgets"], &["get", "list", "watch", "create", "patch", "delete"]),
     rule("gateway.networking.k8s.io", &["tlsroutes"], &["get", "list", "create", "patch", "delete"]),
     rule("monitoring.coreos.com", &["podmonitors"], &["get", "list", "create", "patch", "delete"]),
     rule("coordination.k8s.io", &["leases"], &["get", "create", "update"]),

@@ -29,7 +29,7 @@ use crate::crd::KafkaCluster;
 use crate::crd::conditions::Reason;
 use crate::crd::listeners::ExternalKind;
 use crate::crd::status::KafkaClusterStatus;
-use crate::kubernetes::Kubernetes;
+use crate::kubernetes::{Kubernetes, words_of};
 
 /// After an action: its effect is seen soon.
 const SOON: Duration = Duration::from_secs(1);
@@ -336,12 +336,4 @@ async fn write_status(
         .patch_status(&cluster.name_any(), &parameters, &Patch::Apply(object))
         .await
         .map(drop)
-}
-
-/// What the API server said, without the shape of the client's error.
-fn words_of(error: &kube::Error) -> String {
-    match error {
-        kube::Error::Api(status) => status.message.clone(),
-        error => error.to_string(),
-    }
 }
