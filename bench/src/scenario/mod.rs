@@ -2,11 +2,13 @@
 mod control_plane;
 mod idle;
 mod keys;
+mod kubernetes;
 mod latency;
 mod neighbour;
 mod quotas;
 mod requests;
 mod start;
+mod table;
 mod throughput;
 
 use anyhow::Result;
@@ -29,10 +31,11 @@ pub enum Scenario {
     ControlPlane,
     Quotas,
     Neighbour,
+    Kubernetes,
 }
 
 impl Scenario {
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 11] = [
         Self::Start,
         Self::Idle,
         Self::LargeBatches,
@@ -43,6 +46,7 @@ impl Scenario {
         Self::ControlPlane,
         Self::Quotas,
         Self::Neighbour,
+        Self::Kubernetes,
     ];
 
     pub fn name(self) -> &'static str {
@@ -57,6 +61,7 @@ impl Scenario {
             Self::ControlPlane => "control-plane",
             Self::Quotas => "quotas",
             Self::Neighbour => "neighbour",
+            Self::Kubernetes => "kubernetes",
         }
     }
 
@@ -72,6 +77,7 @@ impl Scenario {
             Self::ControlPlane => "the control plane on SQLite and PostgreSQL: changes, calls, memory",
             Self::Quotas => "what clients get of a cluster's rates",
             Self::Neighbour => "what a cluster notices of another one that wants more than it may have",
+            Self::Kubernetes => "a real Kubernetes: installation, clusters, and what the operator costs",
         }
     }
 
@@ -91,6 +97,7 @@ impl Scenario {
             Self::ControlPlane => control_plane::run(workbench, report),
             Self::Quotas => quotas::run(workbench, report),
             Self::Neighbour => neighbour::run(workbench, report),
+            Self::Kubernetes => kubernetes::run(workbench, report),
         }
     }
 }

@@ -7,6 +7,7 @@ pub mod cgroups;
 pub mod command;
 pub mod control_plane;
 pub mod layout;
+pub mod names;
 pub mod network;
 pub mod node;
 mod node_files;

@@ -13,7 +13,7 @@ mod hostile;
 mod java;
 mod kafka_tools;
 mod kcat;
-mod kubernetes;
+pub mod kubernetes;
 mod python;
 pub mod quotas;
 mod readme;

@@ -9,10 +9,11 @@ use serde_json::{Value, json};
 
 use super::installation::Installation;
 use super::poll::{micros_since, micros_until};
-use super::{BASIC_PER_INSTALLATION, DEDICATED_PER_INSTALLATION, Database, Goal, Line, progress};
+use super::{BASIC_PER_INSTALLATION, DEDICATED_PER_INSTALLATION, Database, progress};
 use crate::connection::{Connection, Endpoint};
 use crate::histogram::Histogram;
 use crate::load::produce;
+use crate::scenario::table::{Goal, Line};
 use crate::topic::Topic;
 use crate::workbench::Workbench;
 

@@ -7,9 +7,10 @@ use millstream_e2e::rest::Rest;
 use super::changes::{self, PER_SECOND};
 use super::installation::Installation;
 use super::poll::{micros_since, micros_until};
-use super::{Database, Goal, Line, progress};
+use super::{Database, progress};
 use crate::connection::Connection;
 use crate::histogram::Histogram;
+use crate::scenario::table::{Goal, Line};
 use crate::workbench::Workbench;
 
 #[derive(Default)]

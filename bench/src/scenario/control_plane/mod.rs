@@ -12,7 +12,7 @@ mod streams;
 use anyhow::{Result, bail};
 use millstream_e2e::postgres::{Durability, Postgres};
 
-use crate::histogram::Histogram;
+use super::table::Line;
 use crate::report::Report;
 use crate::surroundings;
 use crate::usage;
@@ -39,57 +39,6 @@ impl Database {
     }
 }
 
-/// What a time or a rate shall be.
-#[derive(Debug, Clone, Copy)]
-enum Goal {
-    /// Of the 99th percentile, in milliseconds.
-    P99Below(f64),
-    AtLeast(f64),
-    None,
-}
-
-/// A row of the report.
-struct Line {
-    name: String,
-    cells: Vec<String>,
-}
-
-impl Line {
-    /// Times in microseconds, shown in milliseconds.
-    fn times(name: &str, histogram: &Histogram, goal: Goal) -> Self {
-        let milliseconds = |micros: u64| micros as f64 / 1000.0;
-        let p99 = milliseconds(histogram.percentile(99.0));
-        let verdict = match goal {
-            Goal::P99Below(limit) => format!("p99 < {limit:.0} ms {}", verdict(p99 < limit)),
-            _ => String::new(),
-        };
-        let shown = |value: f64| format!("{value:.1}");
-        let cells = vec![
-            histogram.total().to_string(),
-            shown(milliseconds(histogram.percentile(50.0))),
-            shown(p99),
-            shown(milliseconds(histogram.max())),
-            verdict,
-        ];
-        Self { name: name.to_owned(), cells }
-    }
-
-    fn rate(name: &str, count: u64, per_second: f64, goal: Goal) -> Self {
-        let verdict = match goal {
-            Goal::AtLeast(limit) => format!("≥ {limit:.0}/s {}", verdict(per_second >= limit)),
-            _ => String::new(),
-        };
-        Self {
-            name: name.to_owned(),
-            cells: vec![count.to_string(), format!("{per_second:.0}/s"), String::new(), String::new(), verdict],
-        }
-    }
-}
-
-fn verdict(is_reached: bool) -> &'static str {
-    if is_reached { "reached" } else { "**missed**" }
-}
-
 pub fn run(workbench: &Workbench, report: &mut Report) -> Result<()> {
     report.paragraph(
         "Each installation is `millstream up` on an empty data directory; on PostgreSQL with `--database-url` and a server of its own with everything \
@@ -103,10 +52,7 @@ pub fn run(workbench: &Workbench, report: &mut Report) -> Result<()> {
         if let Err(error) = measure(&mut figures, workbench) {
             figures.failures.push(format!("{}: {error:#}", database.name()));
         }
-        let rows: Vec<Vec<String>> =
-            figures.lines.into_iter().map(|line| std::iter::once(line.name).chain(line.cells).collect()).collect();
-        let header = ["", "Count", "p50, ms, or rate", "p99, ms", "max, ms", "Target"];
-        report.table(database.name(), &header, &rows);
+        Line::write_table(report, database.name(), figures.lines);
         failures.extend(figures.failures);
     }
     if failures.is_empty() { Ok(()) } else { bail!("{}", failures.join("; ")) }
@@ -159,10 +105,8 @@ fn measure(figures: &mut Figures, workbench: &Workbench) -> Result<()> {
 
 /// What the processes hold.
 fn costs(when: &str, installation: &Installation, server: Option<&Postgres>) -> Result<Vec<Line>> {
-    let memory = |name: &str, mib: f64| Line {
-        name: format!("RSS of {name} {when}"),
-        cells: vec![String::new(), format!("{mib:.0} MiB"), String::new(), String::new(), String::new()],
-    };
+    let memory =
+        |name: &str, mib: f64| Line::value(&format!("RSS of {name} {when}"), format!("{mib:.0} MiB"), String::new());
     let mut lines = vec![memory("`up`", usage::rss_mib(installation.pid())?)];
     if let Some(server) = server {
         lines.push(memory("PostgreSQL, summed over its processes", usage::family_rss_mib(server.pid())?));

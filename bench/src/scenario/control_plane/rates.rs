@@ -9,8 +9,9 @@ use serde_json::json;
 
 use super::installation::{Installation, Key};
 use super::poll::micros_since;
-use super::{Database, Goal, Line, progress};
+use super::{Database, progress};
 use crate::histogram::Histogram;
+use crate::scenario::table::{Goal, Line};
 use crate::usage;
 use crate::workbench::Workbench;
 
@@ -59,9 +60,8 @@ fn with_costs(
     let after = cpu()?;
     let count = times.total();
     let micros = |seconds: f64| format!("{:.0} µs", seconds * 1e6 / count as f64);
-    let cost = |what: &str, seconds: f64| Line {
-        name: format!("{name}: CPU of {what} per call"),
-        cells: vec![String::new(), micros(seconds), String::new(), String::new(), String::new()],
+    let cost = |what: &str, seconds: f64| {
+        Line::value(&format!("{name}: CPU of {what} per call"), micros(seconds), String::new())
     };
     let (rate_goal, time_goal) = match name {
         "reads" => (Goal::AtLeast(3000.0), Goal::P99Below(30.0)),

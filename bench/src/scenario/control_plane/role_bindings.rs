@@ -12,9 +12,10 @@ use millstream_protocol::writer::Writer;
 use super::changes::{self, PER_SECOND};
 use super::installation::{Installation, Key};
 use super::poll::micros_until;
-use super::{Database, Goal, Line, progress};
+use super::{Database, progress};
 use crate::connection::Connection;
 use crate::histogram::Histogram;
+use crate::scenario::table::{Goal, Line};
 use crate::topic::Topic;
 use crate::workbench::Workbench;
 

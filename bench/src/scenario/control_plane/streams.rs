@@ -15,7 +15,8 @@ use tokio_stream::wrappers::ReceiverStream;
 use tonic::transport::{Channel, Endpoint};
 use tonic::{Request, Streaming};
 
-use super::{Database, Line, progress, verdict};
+use super::{Database, progress};
+use crate::scenario::table::{Line, verdict};
 use crate::usage;
 use crate::workbench::Workbench;
 

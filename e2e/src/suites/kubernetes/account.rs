@@ -38,15 +38,19 @@ impl<'a> Account<'a> {
 
     /// A command of the program on this machine, with its answer.
     pub fn run(&self, arguments: &str) -> Result<Value> {
+        let answer = run(&mut self.command(arguments)?)?;
+        Ok(serde_json::from_str(&answer).unwrap_or(Value::Null))
+    }
+
+    /// The same, not yet run.
+    pub fn command(&self, arguments: &str) -> Result<Command> {
         let context = self.release.context;
         let mut command = Command::new(millstream::binary(context));
         command.args(arguments.split(' ')).args(["--output", "json"]);
         command.env("MILLSTREAM_DATA_DIR", context.build_dir("kubernetes")?.join("no-data"));
         command.env("MILLSTREAM_URL", &self.url).env("MILLSTREAM_CLOUD_API_KEY", &self.key);
         command.env("MILLSTREAM_CLOUD_API_SECRET", &self.secret).env("MILLSTREAM_ENVIRONMENT", &self.environment);
-        let output = command.output()?;
-        ensure!(output.status.success(), "millstream {arguments}: {}", String::from_utf8_lossy(&output.stderr));
-        Ok(serde_json::from_slice(&output.stdout).unwrap_or(Value::Null))
+        Ok(command)
     }
 }
 

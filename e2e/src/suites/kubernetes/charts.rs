@@ -97,8 +97,7 @@ fn clusters(release: &Release<'_>, checks: &mut Checks<'_>) -> Result<()> {
         release.kubectl("delete pod client --grace-period=1")?;
         let mut left = String::new();
         let gone = eventually("nothing", || {
-            let all =
-                release.kubectl(&format!("get {PARTS} --output=name")).unwrap_or_else(|error| error.to_string());
+            let all = release.kubectl(&format!("get {PARTS} --output=name")).unwrap_or_else(|error| error.to_string());
             left = all.lines().filter(|name| name.contains(&dedicated.name)).collect::<Vec<_>>().join(", ");
             left.is_empty()
         });

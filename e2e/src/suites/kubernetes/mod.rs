@@ -1,19 +1,19 @@
 //! Suites that start a real Kubernetes, each its own, with Millstream's image in it, and leave nothing behind.
-mod account;
+pub mod account;
 pub mod charts;
 pub mod nodes;
-mod release;
+pub mod release;
 
 use std::path::PathBuf;
-use std::process::{Command, Output};
+use std::process::Command;
 use std::time::Duration;
 
-use anyhow::{Context as _, Result, bail, ensure};
+use anyhow::{Result, bail, ensure};
 
 use super::Suite;
 use crate::context::{Against, Context};
 use crate::image::Image;
-use crate::kube::command::run;
+use crate::kube::command::{run, run_with_input};
 use crate::kube::{self, Kubernetes, Logs, Owner};
 use crate::millstream;
 use crate::outcome::Outcome;
@@ -107,7 +107,7 @@ impl Checks<'_> {
 
 /// A namespace, as `kubectl` sees it.
 #[derive(Debug, Clone)]
-struct Namespace<'a> {
+pub struct Namespace<'a> {
     kubernetes: &'a Kubernetes,
     name: String,
 }
@@ -118,33 +118,31 @@ impl<'a> Namespace<'a> {
     }
 
     /// Makes it, restricted as the strictest of the pod security standards asks for.
-    fn create_restricted(&self) -> Result<()> {
+    pub fn create_restricted(&self) -> Result<()> {
         self.kubectl(&format!("create namespace {}", self.name))?;
         self.kubectl(&format!("label namespace {} pod-security.kubernetes.io/enforce=restricted", self.name)).map(drop)
     }
 
-    fn command(&self) -> Command {
+    pub fn command(&self) -> Command {
         let mut command = self.kubernetes.kubectl();
         command.args(["--namespace", &self.name]);
         command
     }
 
     /// `kubectl` with these arguments, separated by spaces.
-    fn kubectl(&self, arguments: &str) -> Result<String> {
+    pub fn kubectl(&self, arguments: &str) -> Result<String> {
         run(self.command().args(arguments.split(' ')))
     }
 
     /// Applies a manifest.
-    fn apply(&self, manifest: &str) -> Result<()> {
+    pub fn apply(&self, manifest: &str) -> Result<()> {
         let mut command = self.command();
         command.args(["apply", "--server-side", "--filename", "-"]);
-        let output = feed(&mut command, manifest)?;
-        ensure!(output.status.success(), "kubectl apply: {}", String::from_utf8_lossy(&output.stderr));
-        Ok(())
+        run_with_input(&mut command, manifest).map(drop)
     }
 
     /// Runs `/millstream` in a pod that has it.
-    fn millstream<S: AsRef<std::ffi::OsStr>>(
+    pub fn millstream<S: AsRef<std::ffi::OsStr>>(
         &self,
         pod: &str,
         arguments: impl IntoIterator<Item = S>,
@@ -152,24 +150,11 @@ impl<'a> Namespace<'a> {
     ) -> Result<String> {
         let mut command = self.command();
         command.args(["exec", "--stdin", pod, "--", "/millstream"]).args(arguments);
-        let output = feed(&mut command, input)?;
-        let said = || format!("{command:?}: {}", String::from_utf8_lossy(&output.stderr));
-        ensure!(output.status.success(), "{}", said());
-        Ok(String::from_utf8_lossy(&output.stdout).into_owned())
+        run_with_input(&mut command, input)
     }
 }
 
 fn eventually(what: &str, ready: impl FnMut() -> bool) -> Result<()> {
     ensure!(wait_until(LIMIT, ready), "no {what} within {} s", LIMIT.as_secs());
     Ok(())
-}
-
-/// Runs a command on this input.
-fn feed(command: &mut Command, input: &str) -> Result<Output> {
-    use std::io::Write as _;
-    use std::process::Stdio;
-    command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
-    let mut child = command.spawn()?;
-    child.stdin.take().context("a pipe was asked for")?.write_all(input.as_bytes())?;
-    Ok(child.wait_with_output()?)
 }
