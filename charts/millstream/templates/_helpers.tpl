@@ -102,10 +102,26 @@ capabilities:
 {{- .Values.operator.agent.id | default (printf "%s-%s" .Release.Namespace (include "millstream.fullname" .)) -}}
 {{- end -}}
 
+{{/* How pods reach the REST API. */}}
+{{- define "millstream.internalUrl" -}}
+{{- $scheme := ternary "https" "http" (not (empty .Values.controlPlane.tlsSecret)) -}}
+{{- printf "%s://%s.%s.svc:%d" $scheme (include "millstream.fullname" .) .Release.Namespace (int .Values.controlPlane.service.port) -}}
+{{- end -}}
+
 {{/* How people reach the REST API, in links that it answers. */}}
 {{- define "millstream.publicUrl" -}}
-{{- $scheme := ternary "https" "http" (not (empty .Values.controlPlane.tlsSecret)) -}}
-{{- .Values.controlPlane.publicUrl | default (printf "%s://%s.%s.svc:%d" $scheme (include "millstream.fullname" .) .Release.Namespace (int .Values.controlPlane.service.port)) -}}
+{{- .Values.controlPlane.publicUrl | default (include "millstream.internalUrl" .) -}}
+{{- end -}}
+
+{{/* The volume `token`, for a pod that speaks to the API server. */}}
+{{- define "millstream.serviceAccountToken" -}}
+- name: token
+  projected:
+    defaultMode: 0440
+    sources:
+      - serviceAccountToken: { path: token, expirationSeconds: 3607 }
+      - configMap: { name: kube-root-ca.crt, items: [{ key: ca.crt, path: ca.crt }] }
+      - downwardAPI: { items: [{ path: namespace, fieldRef: { fieldPath: metadata.namespace } }] }
 {{- end -}}
 
 {{/* Spreads the pods of a component over zones and nodes where it can. */}}

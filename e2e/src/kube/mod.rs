@@ -11,6 +11,7 @@ pub mod names;
 pub mod network;
 pub mod node;
 mod node_files;
+pub mod platform;
 pub mod process;
 pub mod tools;
 

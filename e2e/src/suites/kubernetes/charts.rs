@@ -3,7 +3,7 @@ use anyhow::{Context as _, Result, bail, ensure};
 
 use super::account::{Account, Dedicated};
 use super::release::Release;
-use super::{Checks, Suite, eventually, on_kubernetes};
+use super::{Checks, Suite, eventually, on_kubernetes, values, verify};
 use crate::context::Context;
 use crate::need;
 use crate::outcome::Outcome;
@@ -32,13 +32,7 @@ fn run(context: &Context) -> Result<Outcome> {
 
 /// What the charts refuse, and what they start.
 fn install(release: &Release<'_>, checks: &mut Checks<'_>) {
-    checks.check("a value that the chart does not have is refused by its name", || {
-        release.is_refused("template millstream CHART --set=developmnt.enabled=true", "developmnt")
-    });
-    checks.check("without a database the chart says which Secret it needs", || {
-        let template = "template millstream CHART --kube-version=1.36.0";
-        release.is_refused(template, "controlPlane.database.existingSecret")
-    });
+    values::check(release, checks);
     checks.check("helm installs control plane and operator into a restricted namespace", || {
         release.namespace.create_restricted()?;
         release.install()
@@ -49,6 +43,9 @@ fn install(release: &Release<'_>, checks: &mut Checks<'_>) {
                 && release.kubectl("wait kafkaclusters --all --for=condition=Ready --timeout=1s").is_ok()
         })
     });
+    checks.check("`helm test` passes and leaves nothing that may do anything", || verify::passes(release));
+    checks.check("every command of the notes works as it is", || verify::notes_are_true(release));
+    verify::says_what_is_wrong(release, checks);
 }
 
 fn clusters(release: &Release<'_>, checks: &mut Checks<'_>) -> Result<()> {

@@ -3,6 +3,8 @@ pub mod account;
 pub mod charts;
 pub mod nodes;
 pub mod release;
+mod values;
+mod verify;
 
 use std::path::PathBuf;
 use std::process::Command;

@@ -8,14 +8,10 @@ use super::Namespace;
 use crate::context::Context;
 use crate::kube::Kubernetes;
 use crate::kube::command::run;
+use crate::kube::platform::SMALL_BROKERS;
 
 /// How long helm waits for what it installed.
 const INSTALL_LIMIT: Duration = Duration::from_secs(180);
-/// The image that the nodes have, and brokers that fit a small machine.
-const SMALL: &str = "image.pullPolicy=Never,\
-    brokers.shared.storageGib=1,brokers.shared.cpuMillis=50,brokers.shared.memoryMib=256,\
-    brokers.perCku.storageGib=1,brokers.perCku.cpuMillis=50,brokers.perCku.memoryMib=256";
-
 /// The release `millstream` in the namespace of the same name.
 pub struct Release<'a> {
     pub context: &'a Context,
@@ -26,7 +22,11 @@ pub struct Release<'a> {
 
 impl<'a> Release<'a> {
     pub fn new(context: &'a Context, kubernetes: &'a Kubernetes, values: &str) -> Self {
-        Self { context, namespace: Namespace::new(kubernetes, "millstream"), values: format!("{SMALL},{values}") }
+        Self {
+            context,
+            namespace: Namespace::new(kubernetes, "millstream"),
+            values: format!("image.pullPolicy=Never,{SMALL_BROKERS},{values}"),
+        }
     }
 
     /// `kubectl` in its namespace, the arguments separated by spaces.
@@ -48,12 +48,14 @@ impl<'a> Release<'a> {
         self.apply_chart("upgrade")
     }
 
-    /// Checks that helm refuses the arguments with this word in what it says.
-    pub fn is_refused(&self, arguments: &str, word: &str) -> Result<()> {
+    /// Checks that helm refuses the arguments with these words in what it says.
+    pub fn is_refused(&self, arguments: &str, words: &[&str]) -> Result<()> {
         let output = self.helm_command(arguments).output()?;
         let said = String::from_utf8_lossy(&output.stderr);
         ensure!(!output.status.success(), "it was not refused");
-        ensure!(said.contains(word), "{word} is not in {said}");
+        for word in words {
+            ensure!(said.contains(word), "{word} is not in {said}");
+        }
         Ok(())
     }
 
