@@ -42,7 +42,8 @@ fn millstream() -> Result<Image> {
     Image::of_millstream(&program()?, &workspace::target_dir()?)
 }
 
-fn program() -> Result<PathBuf> {
+/// The program that was named, or the release build of this workspace.
+pub fn program() -> Result<PathBuf> {
     if let Some(file) = std::env::var_os(BINARY_VARIABLE) {
         return Ok(file.into());
     }

@@ -5,13 +5,14 @@ use anyhow::{Context as _, Result, bail};
 use millstream_e2e::kube::command::run as run_command;
 use millstream_e2e::kube::control_plane::Component;
 use millstream_e2e::kube::layout::Layout;
-use millstream_e2e::kube::{self, Kubernetes, Logs, Owner, node};
+use millstream_e2e::kube::{self, Kubernetes, Logs, Owner, node, platform};
 
 use crate::{image, workspace};
 
 const USAGE: &str = "usage: cargo xtask kube COMMAND
 
-  up [--nodes N]          starts a Kubernetes with 1 to 9 nodes; needs root
+  up [--nodes N] [--bare] starts a Kubernetes with 1 to 9 nodes and, unless --bare, Millstream on it; needs root
+  deploy                  builds Millstream as it is now and puts it there, in place of an earlier one
   down [--keep-logs]      ends it and removes everything of it
   status                  says what runs
   load-image [FILE]       imports an image archive into every node; without FILE, builds Millstream's";
@@ -21,8 +22,8 @@ const DEFAULT_NODES: u8 = 1;
 pub fn run(arguments: &[String]) -> Result<bool> {
     let words: Vec<&str> = arguments.iter().map(String::as_str).collect();
     match words.as_slice() {
-        ["up"] => up(DEFAULT_NODES)?,
-        ["up", "--nodes", count] => up(count.parse().context("--nodes wants a number from 1 to 9")?)?,
+        ["up", options @ ..] => up(UpOptions::parse(options)?)?,
+        ["deploy"] => deploy(&Kubernetes::running(&workspace::root())?)?,
         ["down"] => kube::stop(Logs::Removed)?,
         ["down", "--keep-logs"] => {
             kube::stop(Logs::Kept)?;
@@ -36,12 +37,54 @@ pub fn run(arguments: &[String]) -> Result<bool> {
     Ok(true)
 }
 
-fn up(nodes: u8) -> Result<()> {
-    let kubernetes = Kubernetes::start(&workspace::root(), nodes, Owner::Developer)?;
-    println!("kube: {nodes} node(s) ready; for kubectl and helm:");
+#[derive(Debug, PartialEq, Eq)]
+struct UpOptions {
+    nodes: u8,
+    with_millstream: bool,
+}
+
+impl UpOptions {
+    fn parse(words: &[&str]) -> Result<Self> {
+        let mut options = Self { nodes: DEFAULT_NODES, with_millstream: true };
+        let mut words = words.iter();
+        while let Some(word) = words.next() {
+            match *word {
+                "--bare" => options.with_millstream = false,
+                "--nodes" => {
+                    let count = words.next().and_then(|count| count.parse().ok());
+                    options.nodes = count.context("--nodes wants a number from 1 to 9")?;
+                }
+                _ => bail!("{USAGE}"),
+            }
+        }
+        Ok(options)
+    }
+}
+
+fn up(options: UpOptions) -> Result<()> {
+    note(&format!("starting {} node(s)", options.nodes));
+    let kubernetes = Kubernetes::start(&workspace::root(), options.nodes, Owner::Developer)?;
+    if options.with_millstream {
+        deploy(&kubernetes)?;
+    }
+    print_next_steps(&kubernetes);
+    Ok(())
+}
+
+fn deploy(kubernetes: &Kubernetes) -> Result<()> {
+    note("building Millstream");
+    platform::deploy(kubernetes, &workspace::root(), &image::program()?, &workspace::target_dir()?, note)
+}
+
+fn note(what: &str) {
+    eprintln!("kube: {what}");
+}
+
+fn print_next_steps(kubernetes: &Kubernetes) {
+    println!("For this shell:");
     println!("  export KUBECONFIG={}", kubernetes.layout().kubeconfig().display());
     println!("  export PATH={}:$PATH", kubernetes.tools().directory().display());
-    Ok(())
+    print!("{}", platform::next_steps(kubernetes).unwrap_or_default());
 }
 
 fn load_image(archive: PathBuf) -> Result<()> {
@@ -69,5 +112,26 @@ fn status() -> Result<bool> {
         }
     }
     print!("{}", run_command(kubernetes.kubectl().args(["get", "nodes,pods", "--all-namespaces", "--output=wide"]))?);
+    print_next_steps(&kubernetes);
     Ok(whole)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn options_of_up_come_in_any_order() {
+        for words in [["--nodes", "3", "--bare"], ["--bare", "--nodes", "3"]] {
+            assert_eq!(UpOptions::parse(&words).unwrap(), UpOptions { nodes: 3, with_millstream: false });
+        }
+        assert_eq!(UpOptions::parse(&[]).unwrap(), UpOptions { nodes: DEFAULT_NODES, with_millstream: true });
+    }
+
+    #[test]
+    fn options_that_up_does_not_have_are_refused() {
+        for words in [&["--nodes"][..], &["--nodes", "many"], &["--bar"], &["3"]] {
+            assert!(UpOptions::parse(words).is_err(), "{words:?}");
+        }
+    }
 }

@@ -22,7 +22,7 @@ const USAGE: &str = "usage: cargo xtask COMMAND
                    measures Millstream beside Apache Kafka; reports go to bench/reports
   image [--output FILE]
                    writes the container image of Millstream
-  kube up|down|status|load-image
+  kube up|deploy|status|down|load-image
                    a Kubernetes on this machine; see docs/kubernetes-for-development.md";
 
 fn main() -> ExitCode {
