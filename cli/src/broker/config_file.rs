@@ -92,7 +92,10 @@ fn object_store(file: &BrokerFile) -> Result<Option<ObjectStoreConfig>, Failure>
     let Some(store) = &file.object_store else { return Ok(None) };
     let credentials = match (&store.access_key_id_file, &store.secret_access_key_file) {
         (Some(id), Some(secret)) => {
-            Some(ObjectStoreCredentials { access_key_id: read_secret(id)?, secret_access_key: read_secret(secret)? })
+            // The broker reads them again at every request; what cannot be read is said now.
+            read_secret(id)?;
+            read_secret(secret)?;
+            Some(ObjectStoreCredentials::Files { access_key_id: id.clone(), secret_access_key: secret.clone() })
         }
         _ => None,
     };

@@ -299,7 +299,7 @@ fn object_store_config(secrets: &ServiceSecrets, places: &Places) -> ObjectStore
         prefix: String::new(),
         endpoint_url: Some(places.object_store_url.clone()),
         region: "us-east-1".to_string(),
-        credentials: Some(ObjectStoreCredentials {
+        credentials: Some(ObjectStoreCredentials::Values {
             access_key_id: secrets.object_store_access_key.clone(),
             secret_access_key: secrets.object_store_secret_key.clone(),
         }),

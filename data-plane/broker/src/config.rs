@@ -95,17 +95,27 @@ pub struct ObjectStoreConfig {
     pub endpoint_url: Option<String>,
     /// Region to sign for.
     pub region: String,
-    /// Static credentials; `None` for the chain of the AWS SDK.
+    /// An access key; `None` for the chain of the AWS SDK.
     pub credentials: Option<ObjectStoreCredentials>,
     /// Address buckets by path instead of by host name, as most other stores need.
     pub force_path_style: bool,
 }
 
-/// Static credentials of the object store. Never printed.
+/// Where the access key of the object store is. Never printed.
 #[derive(Clone)]
-pub struct ObjectStoreCredentials {
-    /// Access key id.
-    pub access_key_id: String,
-    /// Secret access key.
-    pub secret_access_key: String,
+pub enum ObjectStoreCredentials {
+    /// In memory.
+    Values {
+        /// Access key id.
+        access_key_id: String,
+        /// Secret access key.
+        secret_access_key: String,
+    },
+    /// In files of one line, read at every request, so that a key can be changed without a restart.
+    Files {
+        /// File with the access key id.
+        access_key_id: PathBuf,
+        /// File with the secret access key.
+        secret_access_key: PathBuf,
+    },
 }

@@ -210,6 +210,7 @@ mod tests {
     use futures::FutureExt;
 
     use super::*;
+    use crate::config::ObjectStoreCredentials;
     use crate::object_store::tests::{S3Server, start_s3};
 
     async fn uploader() -> (S3Server, Uploader) {
@@ -245,7 +246,10 @@ mod tests {
     async fn a_store_that_refuses_is_reported_and_tried_again() {
         let (server, mut uploader) = uploader().await;
         let mut wrong = server.config.clone();
-        wrong.credentials.as_mut().unwrap().secret_access_key = "not-it".to_owned();
+        wrong.credentials = Some(ObjectStoreCredentials::Values {
+            access_key_id: "the-key".to_owned(),
+            secret_access_key: "not-it".to_owned(),
+        });
         let good = std::mem::replace(&mut uploader.store, ObjectStore::connect(&wrong).await);
         uploader.upload(3, Bytes::new()).await;
         assert!(uploader.is_wanted(3));

@@ -4,19 +4,24 @@
 //! the caller allows is read into memory. Credentials never reach a log. Never retries for ever.
 
 use std::ops::Range;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use aws_config::BehaviorVersion;
+use aws_credential_types::provider::error::CredentialsError;
+use aws_credential_types::provider::{ProvideCredentials, future};
 use aws_sdk_s3::Client;
 use aws_sdk_s3::config::retry::RetryConfig;
 use aws_sdk_s3::config::timeout::TimeoutConfig;
-use aws_sdk_s3::config::{Credentials, Region, RequestChecksumCalculation, ResponseChecksumValidation};
+use aws_sdk_s3::config::{
+    Builder, Credentials, IdentityCache, Region, RequestChecksumCalculation, ResponseChecksumValidation,
+};
 use aws_sdk_s3::error::{DisplayErrorContext, SdkError};
 use aws_sdk_s3::operation::get_object::builders::GetObjectFluentBuilder;
 use aws_sdk_s3::primitives::ByteStream;
 use bytes::Bytes;
 
-use crate::config::ObjectStoreConfig;
+use crate::config::{ObjectStoreConfig, ObjectStoreCredentials};
 
 /// How long a connection may take to open.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
@@ -24,6 +29,8 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 const OPERATION_TIMEOUT: Duration = Duration::from_secs(60);
 /// How often an operation is tried.
 const MAX_ATTEMPTS: u32 = 3;
+/// Who gave the access key, for the SDK's own messages.
+const PROVIDER: &str = "millstream";
 /// Keys in one page of a listing.
 const LIST_PAGE: i32 = 1_000;
 
@@ -34,6 +41,29 @@ pub(crate) enum Checksums {
     WhenSupported,
     /// Only where S3 demands it: other stores refuse the trailers that come with it.
     WhenRequired,
+}
+
+/// An access key in files of one line.
+#[derive(Debug)]
+struct KeyFiles {
+    access_key_id: PathBuf,
+    secret_access_key: PathBuf,
+}
+
+impl KeyFiles {
+    async fn read(&self) -> Result<Credentials, CredentialsError> {
+        let (id, secret) = (read_line(&self.access_key_id).await?, read_line(&self.secret_access_key).await?);
+        Ok(Credentials::new(id, secret, None, None, PROVIDER))
+    }
+}
+
+impl ProvideCredentials for KeyFiles {
+    fn provide_credentials<'a>(&'a self) -> future::ProvideCredentials<'a>
+    where
+        Self: 'a,
+    {
+        future::ProvideCredentials::new(self.read())
+    }
 }
 
 /// Why an operation failed.
@@ -77,18 +107,16 @@ impl ObjectStore {
     /// The same, with the choice of checksums.
     pub(crate) async fn connect_with_checksums(config: &ObjectStoreConfig, checksums: Checksums) -> Self {
         let mut builder = match &config.credentials {
-            Some(keys) => {
-                let credentials =
-                    Credentials::new(&keys.access_key_id, &keys.secret_access_key, None, None, "millstream");
-                aws_sdk_s3::Config::builder()
+            Some(credentials) => {
+                let builder = aws_sdk_s3::Config::builder()
                     .behavior_version(BehaviorVersion::latest())
-                    .region(Region::new(config.region.clone()))
-                    .credentials_provider(credentials)
+                    .region(Region::new(config.region.clone()));
+                with_credentials(builder, credentials)
             }
             None => {
                 let region = Region::new(config.region.clone());
                 let shared = aws_config::defaults(BehaviorVersion::latest()).region(region).load().await;
-                aws_sdk_s3::config::Builder::from(&shared)
+                Builder::from(&shared)
             }
         };
         let timeouts =
@@ -215,6 +243,24 @@ impl ObjectStore {
 
 fn status<E>(error: &SdkError<E>) -> Option<u16> {
     error.raw_response().map(|response| response.status().as_u16())
+}
+
+fn with_credentials(builder: Builder, credentials: &ObjectStoreCredentials) -> Builder {
+    match credentials {
+        ObjectStoreCredentials::Values { access_key_id, secret_access_key } => {
+            builder.credentials_provider(Credentials::new(access_key_id, secret_access_key, None, None, PROVIDER))
+        }
+        ObjectStoreCredentials::Files { access_key_id, secret_access_key } => {
+            let files = KeyFiles { access_key_id: access_key_id.clone(), secret_access_key: secret_access_key.clone() };
+            // The SDK would keep what it read first for as long as the process runs.
+            builder.credentials_provider(files).identity_cache(IdentityCache::no_cache())
+        }
+    }
+}
+
+async fn read_line(file: &Path) -> Result<String, CredentialsError> {
+    let text = tokio::fs::read_to_string(file).await.map_err(CredentialsError::provider_error)?;
+    Ok(text.trim_end().to_owned())
 }
 
 fn failed(

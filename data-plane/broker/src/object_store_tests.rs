@@ -31,7 +31,7 @@ pub(crate) async fn start_s3() -> S3Server {
         prefix: "a/prefix".to_owned(),
         endpoint_url: Some(endpoint),
         region: "us-east-1".to_owned(),
-        credentials: Some(ObjectStoreCredentials {
+        credentials: Some(ObjectStoreCredentials::Values {
             access_key_id: "the-key".to_owned(),
             secret_access_key: "the-secret".to_owned(),
         }),
@@ -95,11 +95,29 @@ async fn an_object_larger_than_the_caller_can_take_is_not_read() {
 async fn a_wrong_secret_or_a_missing_bucket_is_an_error_that_names_the_operation() {
     let server = start_s3().await;
     let mut wrong = server.config.clone();
-    wrong.credentials.as_mut().unwrap().secret_access_key = "another-secret".to_owned();
+    wrong.credentials = Some(ObjectStoreCredentials::Values {
+        access_key_id: "the-key".to_owned(),
+        secret_access_key: "another-secret".to_owned(),
+    });
     let error = ObjectStore::connect(&wrong).await.put("x", Bytes::new()).await.unwrap_err().to_string();
     assert!(error.contains("cannot write \"x\"") && error.contains("SignatureDoesNotMatch"), "{error}");
     assert!(!error.contains("another-secret"));
     let mut missing = server.config.clone();
     missing.bucket = "no-such-bucket".to_owned();
     assert!(ObjectStore::connect(&missing).await.head_bucket().await.is_err());
+}
+
+#[tokio::test]
+async fn a_key_that_changes_in_its_file_is_used_without_a_restart() {
+    let (server, files) = (start_s3().await, TempDir::new().unwrap());
+    let [access_key_id, secret_access_key] = ["id", "secret"].map(|name| files.path().join(name));
+    std::fs::write(&access_key_id, "the-key\n").unwrap();
+    std::fs::write(&secret_access_key, "another-secret\n").unwrap();
+    let credentials =
+        Some(ObjectStoreCredentials::Files { access_key_id, secret_access_key: secret_access_key.clone() });
+    let store = ObjectStore::connect(&ObjectStoreConfig { credentials, ..server.config.clone() }).await;
+    let error = store.put("x", Bytes::new()).await.unwrap_err().to_string();
+    assert!(error.contains("SignatureDoesNotMatch") && !error.contains("another-secret"), "{error}");
+    std::fs::write(&secret_access_key, "the-secret\n").unwrap();
+    store.put("x", Bytes::new()).await.unwrap();
 }
