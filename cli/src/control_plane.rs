@@ -8,6 +8,7 @@ use std::path::Path;
 use millstream_api::rest::iam::Secret;
 use millstream_control_plane::{
     AgentCertificates, BootstrapError, Config, ControlPlane, FirstCredentials, FirstLogin, FleetTls, SecretsSource,
+    StartError,
 };
 use serde_json::{Value, json};
 use tokio::runtime::Runtime;
@@ -85,8 +86,7 @@ pub fn run(runtime: &Runtime, args: ControlPlaneArgs, output: Output) -> Result<
             reloading.spawn(tls.follow_files());
         }
         let started = ControlPlane::start(config).await;
-        let control_plane =
-            started.map_err(|error| Failure::failed(format!("cannot start the control plane: {}", chain(&error))))?;
+        let control_plane = started.map_err(|error| not_started(&error, args.database_url_file.as_deref()))?;
         let mut ready = json!({ "rest_url": rest_url, "fleet_address": fleet_address.to_string() });
         if let Some(address) = control_plane.monitoring_address() {
             ready["monitoring_address"] = json!(address.to_string());
@@ -140,6 +140,20 @@ fn given_or_in_file(given: Option<&str>, file: Option<&Path>) -> Result<String, 
         (Some(given), _) => Ok(given.to_owned()),
         (None, Some(file)) => read_secret(file),
         (None, None) => Ok(String::new()),
+    }
+}
+
+/// Says where the database's URL is, if that may be what is wrong. Never the URL: it has a password.
+fn not_started(error: &StartError, database_url_file: Option<&Path>) -> Failure {
+    let failure = Failure::failed(format!("cannot start the control plane: {}", chain(error)));
+    match (error, database_url_file) {
+        (StartError::Database(_), Some(file)) => {
+            failure.suggest(format!("correct the URL in {} (--database-url-file)", file.display()))
+        }
+        (StartError::Database(_), None) => {
+            failure.suggest("correct the URL: --database-url or MILLSTREAM_DATABASE_URL")
+        }
+        _ => failure,
     }
 }
 
