@@ -6,12 +6,15 @@
 pub mod agent;
 pub mod broker;
 pub mod cache;
+pub mod certificates;
 pub mod context;
+pub mod files;
 pub mod image;
 pub mod kafka;
 pub mod kube;
 pub mod millstream;
 pub mod need;
+pub mod object_store;
 pub mod outcome;
 pub mod postgres;
 pub mod process;

@@ -34,7 +34,7 @@ pub const POSTGRES: Need = Need {
 };
 /// What a Kubernetes on this machine cannot do without, see `kube`.
 pub const KUBERNETES: &[Need] = &[GO, NODE_PROGRAMS, ROOT];
-const NODE_PROGRAMS: Need = Need {
+pub const NODE_PROGRAMS: Need = Need {
     what: "containerd, runc and the CNI plugins with what they use",
     probe: &[
         "sh",
@@ -45,7 +45,7 @@ const NODE_PROGRAMS: Need = Need {
     how: "apt-get install --no-install-recommends containerd runc containernetworking-plugins nftables iptables conntrack \
           iproute2 util-linux",
 };
-const ROOT: Need = Need {
+pub const ROOT: Need = Need {
     what: "root, for namespaces and mounts",
     probe: &["sh", "-c", "test $(id -u) = 0 && unshare --mount --net true"],
     how: "run the same command as root",

@@ -1,8 +1,9 @@
-//! A PostgreSQL server of a suite's own, in a temporary folder, reached by a Unix socket only.
+//! A PostgreSQL server of a suite's own, in a temporary folder, reached by a Unix socket and, if asked, by TLS and a password.
 //!
 //! The server refuses to run as root: then it runs as the user `postgres` or `nobody`. Databases belong to a role that is no
 //! superuser, so that row-level security holds for whoever connects. Nothing is flushed to disk unless a benchmark asks for it.
-use std::os::unix::fs::MetadataExt as _;
+use std::net::IpAddr;
+use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
 use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -11,6 +12,7 @@ use std::time::Duration;
 use anyhow::{Context as _, Result, bail, ensure};
 use tempfile::TempDir;
 
+use crate::certificates::Certificates;
 use crate::process::{ProcessGroup, run_checked, wait_until};
 
 /// Where Debian puts the programs, beside the path.
@@ -33,6 +35,13 @@ pub enum Durability {
     ForTests,
 }
 
+/// Where clients on other machines connect. No `Debug`: it holds a secret.
+pub struct Network {
+    pub address: IpAddr,
+    pub certificates: Certificates,
+    pub password: String,
+}
+
 /// A server; stopped when dropped.
 #[derive(Debug)]
 pub struct Postgres {
@@ -40,7 +49,7 @@ pub struct Postgres {
     directory: TempDir,
     programs: PathBuf,
     account: Option<Account>,
-    durability: Durability,
+    settings: Vec<String>,
     log: PathBuf,
 }
 
@@ -52,8 +61,17 @@ struct Account {
 }
 
 impl Postgres {
-    /// Starts an empty server.
+    /// Starts an empty server behind a socket.
     pub fn start(durability: Durability, log: &Path) -> Result<Self> {
+        Self::start_with(durability, None, log)
+    }
+
+    /// Starts an empty server that other machines reach too: by TLS alone, with a password.
+    pub fn start_on(network: &Network, log: &Path) -> Result<Self> {
+        Self::start_with(Durability::ForTests, Some(network), log)
+    }
+
+    fn start_with(durability: Durability, network: Option<&Network>, log: &Path) -> Result<Self> {
         let programs = find_programs().context("PostgreSQL is not installed: apt-get install postgresql")?;
         let account = Account::unless_ours()?;
         let directory = tempfile::Builder::new().prefix("millstream-pg-").tempdir()?;
@@ -65,10 +83,19 @@ impl Postgres {
         initialize.args(["--auth=trust", "--no-sync", "--encoding=UTF8", "--locale=C.UTF-8"]);
         initialize.arg(format!("--username={SUPERUSER}")).arg("-D").arg(&data);
         run_checked("initdb", &mut initialize, log, STEP_LIMIT)?;
-        let process = serve(&programs, account, directory.path(), durability, log)?;
-        let server = Self { process, directory, programs, account, durability, log: log.to_owned() };
+        let mut settings = vec!["logging_collector=off".to_owned()];
+        if durability == Durability::ForTests {
+            settings.push("fsync=off".to_owned());
+        }
+        match network {
+            Some(network) => settings.extend(open_to(network, account, &data)?),
+            None => settings.push("listen_addresses=".to_owned()),
+        }
+        let process = serve(&programs, account, directory.path(), &settings, log)?;
+        let server = Self { process, directory, programs, account, settings, log: log.to_owned() };
         server.wait_until_ready()?;
-        server.run("psql", &["-c", &format!("CREATE ROLE {OWNER} LOGIN")])?;
+        let password = network.map(|network| format!(" PASSWORD '{}'", network.password)).unwrap_or_default();
+        server.query("postgres", &format!("CREATE ROLE {OWNER} LOGIN{password}"))?;
         Ok(server)
     }
 
@@ -113,7 +140,7 @@ impl Postgres {
 
     /// Starts it on the same data.
     pub fn start_again(&mut self) -> Result<()> {
-        self.process = serve(&self.programs, self.account, self.directory.path(), self.durability, &self.log)?;
+        self.process = serve(&self.programs, self.account, self.directory.path(), &self.settings, &self.log)?;
         self.wait_until_ready()
     }
 
@@ -134,6 +161,14 @@ impl Postgres {
     }
 }
 
+/// The URL of a database of `Network`, for clients that find its authority in the file `ca.crt` of `directory`.
+pub fn url_on(network: &Network, database: &str, directory: &str) -> String {
+    let Network { address, password, .. } = network;
+    format!(
+        "postgres://{OWNER}:{password}@{address}:5432/{database}?sslmode=verify-full&sslrootcert={directory}/ca.crt"
+    )
+}
+
 /// The URL of a database behind a socket in a directory.
 pub fn url_through(directory: &Path, database: &str) -> String {
     let directory = directory.display().to_string().replace('/', "%2F");
@@ -144,16 +179,29 @@ fn serve(
     programs: &Path,
     account: Option<Account>,
     directory: &Path,
-    durability: Durability,
+    settings: &[String],
     log: &Path,
 ) -> Result<ProcessGroup> {
     let mut serve = command(&programs.join("postgres"), account, directory);
     serve.arg("-D").arg(directory.join("data")).arg("-k").arg(directory);
-    serve.args(["-c", "listen_addresses=", "-c", "logging_collector=off"]);
-    if durability == Durability::ForTests {
-        serve.args(["-c", "fsync=off"]);
-    }
+    serve.args(settings.iter().flat_map(|setting| ["-c", setting]));
     ProcessGroup::spawn_logged("postgres", &mut serve, log)
+}
+
+/// Writes what the server needs for clients on other machines; the settings that name it.
+fn open_to(network: &Network, account: Option<Account>, data: &Path) -> Result<Vec<String>> {
+    let (certificate, key, rules) = (data.join("server.crt"), data.join("server.key"), data.join("pg_hba.conf"));
+    std::fs::write(&certificate, &network.certificates.certificate)?;
+    std::fs::write(&key, &network.certificates.key)?;
+    // The server refuses a key that others may read.
+    std::fs::set_permissions(&key, std::fs::Permissions::from_mode(0o600))?;
+    if let Some(account) = account {
+        for file in [&certificate, &key] {
+            std::os::unix::fs::chown(file, Some(account.uid), Some(account.gid))?;
+        }
+    }
+    std::fs::write(rules, format!("local all all trust\nhostssl all {OWNER} all scram-sha-256\n"))?;
+    Ok(vec![format!("listen_addresses={}", network.address), "ssl=on".to_owned()])
 }
 
 fn find_programs() -> Option<PathBuf> {

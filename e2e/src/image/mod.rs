@@ -1,6 +1,7 @@
 //! Container images without a daemon or a registry: an OCI image archive, written file by file. Deterministic: the same files give the
 //! same bytes. `ctr images import`, `docker load` and `podman load` read it.
 mod archive;
+mod java;
 mod libraries;
 mod oci;
 
@@ -32,6 +33,20 @@ pub struct Layer {
     pub folders: Vec<String>,
 }
 
+impl Layer {
+    /// Adds the shared libraries that a program is linked with.
+    fn add_libraries_of(&mut self, program: &Path) -> Result<()> {
+        for library in shared_libraries(program)? {
+            let file = library.canonicalize().with_context(|| format!("cannot find {}", library.display()))?;
+            let entry = (library.display().to_string(), file);
+            if !self.files.contains(&entry) {
+                self.files.push(entry);
+            }
+        }
+        Ok(())
+    }
+}
+
 /// Nobody publishes there: a node never pulls it by accident.
 const MILLSTREAM_REPOSITORY: &str = "millstream.dev/millstream";
 /// Where S3 clients look for the certificates of public authorities.
@@ -51,10 +66,7 @@ impl Image {
         ensure!(Path::new(CERTIFICATES).is_file(), "{CERTIFICATES} does not exist: apt-get install ca-certificates");
         let mut lower =
             Layer { files: vec![(CERTIFICATES.to_owned(), CERTIFICATES.into())], folders: vec!["/tmp".into()] };
-        for library in shared_libraries(program)? {
-            let file = library.canonicalize().with_context(|| format!("cannot find {}", library.display()))?;
-            lower.files.push((library.display().to_string(), file));
-        }
+        lower.add_libraries_of(program)?;
         let upper = Layer { files: vec![(PROGRAM.to_owned(), stripped(program, folder)?)], folders: Vec::new() };
         Ok(Self { name: millstream_name(), entrypoint: PROGRAM.to_owned(), layers: vec![lower, upper] })
     }

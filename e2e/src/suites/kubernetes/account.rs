@@ -7,6 +7,7 @@ use serde_json::Value;
 use super::release::Release;
 use super::{LIMIT, eventually};
 use crate::kube::command::run;
+use crate::rest::Rest;
 use crate::{image, millstream};
 
 /// The first organization of the release, by its first key, and an environment in it.
@@ -15,7 +16,7 @@ pub struct Account<'a> {
     url: String,
     pub key: String,
     secret: String,
-    environment: String,
+    pub environment: String,
 }
 
 impl<'a> Account<'a> {
@@ -30,6 +31,27 @@ impl<'a> Account<'a> {
         };
         account.environment = id(&account.run("environment create tests")?)?;
         Ok(account)
+    }
+
+    /// A key, with its secret, that may do everything on a cluster.
+    pub fn administrator_key(&self, cluster: &str) -> Result<(String, String)> {
+        let owner = id(&self.run(&format!("service-account create app-of-{cluster}"))?)?;
+        self.run(&format!("role-binding create --principal {owner} --role CloudClusterAdmin --cluster {cluster}"))?;
+        let made = self.run(&format!("api-key create --resource {cluster} --service-account {owner}"))?;
+        Ok((id(&made)?, text(&made, "/spec/secret")?))
+    }
+
+    /// The REST API at the address of one replica.
+    pub fn rest_at(&self, url: &str) -> Result<Rest> {
+        Rest::connect(url, &self.key, &self.secret)
+    }
+
+    /// Waits until the REST API says so of a cluster.
+    pub fn wait_for_phase(&self, cluster: &str, phase: &str) -> Result<()> {
+        eventually(phase, || {
+            let described = self.run(&format!("cluster describe {cluster}"));
+            described.is_ok_and(|cluster| text(&cluster, "/status/phase").is_ok_and(|now| now == phase))
+        })
     }
 
     pub fn first_key(release: &Release<'_>) -> Result<String> {
@@ -77,18 +99,8 @@ impl<'a> Dedicated<'a> {
         let cluster_id = id(&cluster)?;
         let bootstrap = text(&cluster, "/spec/kafka_bootstrap_endpoint")?;
         let (name, _) = bootstrap.split_once("-bootstrap.").context("the bootstrap server has another name")?;
-        let owner = id(&account.run("service-account create app")?)?;
-        let role = format!("role-binding create --principal {owner} --role CloudClusterAdmin --cluster {cluster_id}");
-        account.run(&role)?;
-        let made = account.run(&format!("api-key create --resource {cluster_id} --service-account {owner}"))?;
-        Ok(Self {
-            account,
-            name: name.to_owned(),
-            key: id(&made)?,
-            secret: text(&made, "/spec/secret")?,
-            id: cluster_id,
-            bootstrap,
-        })
+        let (key, secret) = account.administrator_key(&cluster_id)?;
+        Ok(Self { account, name: name.to_owned(), key, secret, id: cluster_id, bootstrap })
     }
 
     /// Starts the pod in which `client` runs its commands.

@@ -2,6 +2,7 @@
 pub mod account;
 pub mod charts;
 pub mod nodes;
+pub mod platform;
 pub mod release;
 mod values;
 mod verify;

@@ -44,8 +44,20 @@ impl<'a> Release<'a> {
         self.apply_chart("install")
     }
 
+    /// Installs both charts without waiting for what they start.
+    pub fn begin_install(&self) -> Result<()> {
+        self.helm("install millstream-crds CRDS")?;
+        self.helm(&format!("install millstream CHART --set={}", self.values)).map(drop)
+    }
+
     pub fn upgrade(&self) -> Result<()> {
         self.apply_chart("upgrade")
+    }
+
+    /// Upgrades to more values, separated by commas, which the next upgrade has forgotten.
+    pub fn upgrade_with(&self, more: &str) -> Result<()> {
+        let limit = INSTALL_LIMIT.as_secs();
+        self.helm(&format!("upgrade millstream CHART --set={},{more} --wait --timeout={limit}s", self.values)).map(drop)
     }
 
     /// Checks that helm refuses the arguments with these words in what it says.
