@@ -55,7 +55,12 @@ const PROGRAM: &str = "/millstream";
 
 /// The name of the product's image in this version.
 pub fn millstream_name() -> String {
-    format!("{MILLSTREAM_REPOSITORY}:{}", env!("CARGO_PKG_VERSION"))
+    millstream_tagged(env!("CARGO_PKG_VERSION"))
+}
+
+/// The name of the product's image with another tag.
+pub fn millstream_tagged(tag: &str) -> String {
+    format!("{MILLSTREAM_REPOSITORY}:{tag}")
 }
 
 impl Image {

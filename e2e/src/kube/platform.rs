@@ -7,7 +7,7 @@ use sha2::{Digest as _, Sha256};
 
 use super::Kubernetes;
 use super::command::run;
-use crate::image::Image;
+use crate::image::{Image, millstream_tagged};
 use crate::process::wait_until;
 
 /// The namespace, and the release in it.
@@ -33,8 +33,7 @@ pub fn deploy(
     note("packing the image");
     let mut image = Image::of_millstream(program, folder)?;
     let tag = tag(program)?;
-    let (name, _) = image.name.rsplit_once(':').context("the image has no tag")?;
-    image.name = format!("{name}:{tag}");
+    image.name = millstream_tagged(&tag);
     let archive = folder.join("millstream-development.tar");
     image.write_archive(&archive)?;
     note("loading it into the nodes");
@@ -44,15 +43,20 @@ pub fn deploy(
     helm(kubernetes, "millstream-crds", &charts.join("millstream-crds"), "")?;
     helm(kubernetes, NAME, &charts.join(NAME), &format!("{VALUES},{SMALL_BROKERS},image.tag={tag}"))?;
     note("waiting for the brokers");
+    wait_for_brokers(kubernetes, &tag)
+}
+
+/// Waits until there is a physical cluster, and every one is what it should be in this version.
+pub fn wait_for_brokers(kubernetes: &Kubernetes, version: &str) -> Result<()> {
     let brokers = "--output=jsonpath={range .items[*]}{.spec.version} {.metadata.generation} {.status.observedGeneration} \
         {.status.conditions[?(@.type=='Ready')].status} {.status.conditions[?(@.type=='Progressing')].status}{'\\n'}{end}";
     let mut seen = String::new();
     let all_run_it = wait_until(BROKERS_LIMIT, || {
         let get = kubectl(kubernetes).args(["get", "kafkaclusters", brokers]).output();
         seen = get.map(|output| String::from_utf8_lossy(&output.stdout).into_owned()).unwrap_or_default();
-        !seen.is_empty() && seen.lines().all(|line| runs(line, &tag))
+        !seen.is_empty() && seen.lines().all(|line| runs(line, version))
     });
-    ensure!(all_run_it, "not every broker runs {tag} after {} s: {seen}", BROKERS_LIMIT.as_secs());
+    ensure!(all_run_it, "not every broker runs {version} after {} s: {seen}", BROKERS_LIMIT.as_secs());
     Ok(())
 }
 

@@ -53,6 +53,7 @@ pub const SUITES: &[Suite] = &[
     kubernetes::nodes::SUITE,
     kubernetes::charts::SUITE,
     kubernetes::platform::SUITE,
+    kubernetes::upgrade::SUITE,
     hostile::SUITE,
     crash::SUITE,
 ];

@@ -4,6 +4,7 @@ pub mod charts;
 pub mod nodes;
 pub mod platform;
 pub mod release;
+pub mod upgrade;
 mod values;
 mod verify;
 

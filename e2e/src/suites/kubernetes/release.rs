@@ -34,7 +34,8 @@ impl<'a> Release<'a> {
         self.namespace.kubectl(arguments)
     }
 
-    /// `helm` with these arguments, separated by spaces; `CHART` and `CRDS` are the charts.
+    /// `helm` with these arguments, separated by spaces; `CHART` and `CRDS` are the charts,
+    /// `PREVIOUS_CHART` and `PREVIOUS_CRDS` those of the version before.
     pub fn helm(&self, arguments: &str) -> Result<String> {
         run(&mut self.helm_command(arguments))
     }
@@ -48,6 +49,15 @@ impl<'a> Release<'a> {
     pub fn begin_install(&self) -> Result<()> {
         self.helm("install millstream-crds CRDS")?;
         self.helm(&format!("install millstream CHART --set={}", self.values)).map(drop)
+    }
+
+    /// Installs the charts of the version before, with the image of this tag.
+    pub fn install_previous(&self, tag: &str) -> Result<()> {
+        self.helm("install millstream-crds PREVIOUS_CRDS")?;
+        let (limit, values) = (INSTALL_LIMIT.as_secs(), &self.values);
+        let tag = format!("--set=image.tag={tag}");
+        self.helm(&format!("install millstream PREVIOUS_CHART --set={values} {tag} --wait --timeout={limit}s"))
+            .map(drop)
     }
 
     pub fn upgrade(&self) -> Result<()> {
@@ -78,11 +88,14 @@ impl<'a> Release<'a> {
 
     fn helm_command(&self, arguments: &str) -> Command {
         let charts = self.context.repository.join("charts");
+        let previous = self.context.e2e_dir("kubernetes").join("previous");
         let mut command = self.namespace.kubernetes.helm();
         command.args(["--namespace", &self.namespace.name]);
         command.args(arguments.split(' ').map(|argument| match argument {
             "CHART" => charts.join("millstream").display().to_string(),
             "CRDS" => charts.join("millstream-crds").display().to_string(),
+            "PREVIOUS_CHART" => previous.join("millstream-0.1.0.tgz").display().to_string(),
+            "PREVIOUS_CRDS" => previous.join("millstream-crds-0.1.0.tgz").display().to_string(),
             other => other.to_owned(),
         }));
         command
