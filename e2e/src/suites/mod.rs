@@ -52,6 +52,7 @@ pub const SUITES: &[Suite] = &[
     quotas::SUITE,
     kubernetes::nodes::SUITE,
     kubernetes::charts::SUITE,
+    kubernetes::listeners::SUITE,
     kubernetes::platform::SUITE,
     kubernetes::upgrade::SUITE,
     hostile::SUITE,

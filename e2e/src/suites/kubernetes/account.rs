@@ -54,6 +54,15 @@ impl<'a> Account<'a> {
         })
     }
 
+    /// Tells a command of the program who asks.
+    pub fn set_environment(&self, command: &mut Command) -> Result<()> {
+        let no_data = self.release.context.build_dir("kubernetes")?.join("no-data");
+        command.env("MILLSTREAM_DATA_DIR", no_data).env("MILLSTREAM_URL", &self.url);
+        command.env("MILLSTREAM_CLOUD_API_KEY", &self.key).env("MILLSTREAM_CLOUD_API_SECRET", &self.secret);
+        command.env("MILLSTREAM_ENVIRONMENT", &self.environment);
+        Ok(())
+    }
+
     pub fn first_key(release: &Release<'_>) -> Result<String> {
         credential(release, "api-key")
     }
@@ -66,12 +75,9 @@ impl<'a> Account<'a> {
 
     /// The same, not yet run.
     pub fn command(&self, arguments: &str) -> Result<Command> {
-        let context = self.release.context;
-        let mut command = Command::new(millstream::binary(context));
+        let mut command = Command::new(millstream::binary(self.release.context));
         command.args(arguments.split(' ')).args(["--output", "json"]);
-        command.env("MILLSTREAM_DATA_DIR", context.build_dir("kubernetes")?.join("no-data"));
-        command.env("MILLSTREAM_URL", &self.url).env("MILLSTREAM_CLOUD_API_KEY", &self.key);
-        command.env("MILLSTREAM_CLOUD_API_SECRET", &self.secret).env("MILLSTREAM_ENVIRONMENT", &self.environment);
+        self.set_environment(&mut command)?;
         Ok(command)
     }
 }
@@ -84,13 +90,13 @@ fn credential(release: &Release<'_>, name: &str) -> Result<String> {
 
 /// A Dedicated cluster, and a key that may do everything on it.
 pub struct Dedicated<'a> {
-    account: &'a Account<'a>,
+    pub account: &'a Account<'a>,
     pub id: String,
     /// Of the physical cluster, its resource and everything that it consists of.
     pub name: String,
     bootstrap: String,
-    key: String,
-    secret: String,
+    pub key: String,
+    pub secret: String,
 }
 
 impl<'a> Dedicated<'a> {
@@ -98,7 +104,8 @@ impl<'a> Dedicated<'a> {
         let cluster = account.run("cluster create dedicated --type dedicated --cku 1")?;
         let cluster_id = id(&cluster)?;
         let bootstrap = text(&cluster, "/spec/kafka_bootstrap_endpoint")?;
-        let (name, _) = bootstrap.split_once("-bootstrap.").context("the bootstrap server has another name")?;
+        let (host, _) = bootstrap.split_once('.').context("the bootstrap server has no domain")?;
+        let name = host.strip_suffix("-bootstrap").unwrap_or(host);
         let (key, secret) = account.administrator_key(&cluster_id)?;
         Ok(Self { account, name: name.to_owned(), key, secret, id: cluster_id, bootstrap })
     }

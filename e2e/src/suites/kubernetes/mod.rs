@@ -1,6 +1,7 @@
 //! Suites that start a real Kubernetes, each its own, with Millstream's image in it, and leave nothing behind.
 pub mod account;
 pub mod charts;
+pub mod listeners;
 pub mod nodes;
 pub mod platform;
 pub mod release;
