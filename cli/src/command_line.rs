@@ -6,6 +6,7 @@
 pub mod admin;
 pub mod api_limits;
 pub mod broker;
+pub mod bucket;
 pub mod control_plane;
 pub mod operator;
 pub mod session;
@@ -18,6 +19,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use admin::AdminNoun;
 use broker::BrokerArgs;
+use bucket::BucketVerb;
 use control_plane::ControlPlaneArgs;
 use operator::OperatorVerb;
 pub use session::{LoginArgs, LogoutArgs};
@@ -65,6 +67,11 @@ pub enum Command {
     ControlPlane(ControlPlaneArgs),
     /// Start one broker, as a configuration file says
     Broker(BrokerArgs),
+    /// What a physical cluster has in its bucket
+    Bucket {
+        #[command(subcommand)]
+        verb: BucketVerb,
+    },
     /// Physical clusters on Kubernetes: KafkaCluster resources
     Operator {
         #[command(subcommand)]

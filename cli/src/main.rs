@@ -3,6 +3,7 @@
 //! Parses, runs, and turns a failure into a message and an exit code. Everything else is in the modules.
 
 mod broker;
+mod bucket;
 mod client_config;
 mod command_line;
 mod commands;
@@ -61,6 +62,7 @@ fn run(command_line: CommandLine) -> Result<(), Failure> {
         Command::Up(args) => up::run(&runtime, args, &data_dir?, output),
         Command::ControlPlane(args) => control_plane::run(&runtime, args, output),
         Command::Broker(args) => broker::run(&runtime, args, output),
+        Command::Bucket { verb } => bucket::run(&runtime, verb, &output),
         Command::Operator { verb } => operator::run(&runtime, verb, &output),
         Command::Login(args) => runtime.block_on(commands::session::log_in(args, &data_dir?, &output)),
         Command::Logout(args) => runtime.block_on(commands::session::log_out(args, &data_dir?, &output)),

@@ -12,6 +12,7 @@ use axum::http::StatusCode;
 use axum::routing::get;
 use futures::StreamExt as _;
 use k8s_openapi::api::apps::v1::StatefulSet;
+use k8s_openapi::api::batch::v1::Job;
 use k8s_openapi::api::core::v1::{ConfigMap, PersistentVolumeClaim, Pod, Service, ServiceAccount};
 use k8s_openapi::api::networking::v1::NetworkPolicy;
 use k8s_openapi::api::policy::v1::PodDisruptionBudget;
@@ -183,6 +184,7 @@ async fn control<B: Brokers>(client: Client, namespace: &str, brokers: B, metric
             .owns(Api::<ServiceAccount>::namespaced(client.clone(), namespace), ours())
             .owns(Api::<NetworkPolicy>::namespaced(client.clone(), namespace), ours())
             .owns(Api::<PodDisruptionBudget>::namespaced(client.clone(), namespace), ours())
+            .owns(Api::<Job>::namespaced(client.clone(), namespace), ours())
             .watches(Api::<Pod>::namespaced(client.clone(), namespace), ours(), |pod| cluster_of(&pod))
             .watches(Api::<PersistentVolumeClaim>::namespaced(client.clone(), namespace), ours(), |claim| {
                 cluster_of(&claim)

@@ -25,6 +25,8 @@ pub const ROLE: &[Rule] = &[
     rule("", &["pods"], &["get", "list", "watch"]),
     rule("", &["pods/eviction"], &["create"]),
     rule("", &["persistentvolumeclaims"], &["get", "list", "watch", "patch", "delete"]),
+    // Empties the bucket of a cluster that is deleted.
+    rule("batch", &["jobs"], &["get", "list", "watch", "create", "patch", "delete"]),
     rule("networking.k8s.io", &["networkpolicies"], &["get", "list", "watch", "create", "patch", "delete"]),
     rule("policy", &["poddisruptionbudgets"], &["get", "list", "watch", "create", "patch", "delete"]),
     rule("gateway.networking.k8s.io", &["tlsroutes"], &["get", "list", "create", "patch", "delete"]),

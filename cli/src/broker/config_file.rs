@@ -88,7 +88,8 @@ fn fleet_endpoint(fleet: broker_file::Fleet) -> FleetEndpoint {
     }
 }
 
-fn object_store(file: &BrokerFile) -> Result<Option<ObjectStoreConfig>, Failure> {
+/// The bucket, with its credentials read.
+pub fn object_store(file: &BrokerFile) -> Result<Option<ObjectStoreConfig>, Failure> {
     let Some(store) = &file.object_store else { return Ok(None) };
     let credentials = match (&store.access_key_id_file, &store.secret_access_key_file) {
         (Some(id), Some(secret)) => {

@@ -3,7 +3,7 @@
 //! Promises: what it prints is printed once clients can connect; Ctrl-C and SIGTERM let requests in flight finish,
 //! write everything to disk and end with 0; certificates that change in their files are used without a restart.
 
-mod config_file;
+pub mod config_file;
 
 use std::net::SocketAddr;
 use std::time::Duration;

@@ -10,6 +10,7 @@ mod authorized_operations;
 mod authorizer;
 mod broker;
 mod broker_settings;
+pub mod bucket_purge;
 mod clock;
 pub mod config;
 mod connections;

@@ -16,7 +16,7 @@ use aws_sdk_s3::config::timeout::TimeoutConfig;
 use aws_sdk_s3::config::{
     Builder, Credentials, IdentityCache, Region, RequestChecksumCalculation, ResponseChecksumValidation,
 };
-use aws_sdk_s3::error::{DisplayErrorContext, SdkError};
+use aws_sdk_s3::error::{DisplayErrorContext, ProvideErrorMetadata, SdkError};
 use aws_sdk_s3::operation::get_object::builders::GetObjectFluentBuilder;
 use aws_sdk_s3::primitives::ByteStream;
 use bytes::Bytes;
@@ -225,7 +225,11 @@ impl ObjectStore {
             key: key.to_owned(),
             reason: format!("the body did not come within {} s", OPERATION_TIMEOUT.as_secs()),
         })?;
-        let body = body.map_err(|error| failed("read", key, &error))?;
+        let body = body.map_err(|error| ObjectStoreError::Failed {
+            operation: "read",
+            key: key.to_owned(),
+            reason: DisplayErrorContext(&error).to_string(),
+        })?;
         Ok(body.into_bytes())
     }
 
@@ -263,12 +267,21 @@ async fn read_line(file: &Path) -> Result<String, CredentialsError> {
     Ok(text.trim_end().to_owned())
 }
 
-fn failed(
-    operation: &'static str,
-    key: &str,
-    error: &(impl std::error::Error + Send + Sync + 'static),
-) -> ObjectStoreError {
-    ObjectStoreError::Failed { operation, key: key.to_owned(), reason: DisplayErrorContext(error).to_string() }
+fn failed<E>(operation: &'static str, key: &str, error: &SdkError<E>) -> ObjectStoreError
+where
+    E: ProvideErrorMetadata + std::error::Error + Send + Sync + 'static,
+{
+    ObjectStoreError::Failed { operation, key: key.to_owned(), reason: reason(error) }
+}
+
+/// What the store said, in one line for a person; without an answer of the store, what led to that.
+fn reason<E>(error: &SdkError<E>) -> String
+where
+    E: ProvideErrorMetadata + std::error::Error + Send + Sync + 'static,
+{
+    let Some(status) = status(error) else { return DisplayErrorContext(error).to_string() };
+    let words = [error.code(), error.message()].into_iter().flatten().collect::<Vec<_>>().join(": ");
+    if words.is_empty() { format!("HTTP {status}") } else { format!("{words} (HTTP {status})") }
 }
 
 #[cfg(test)]

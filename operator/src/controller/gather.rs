@@ -2,8 +2,10 @@
 
 use std::collections::BTreeMap;
 
+use k8s_openapi::api::batch::v1::Job;
 use k8s_openapi::api::core::v1::{PersistentVolumeClaim, Pod, Secret, ServiceAccount};
 use k8s_openapi::api::storage::v1::StorageClass;
+use kube::Resource;
 use kube::core::DynamicObject;
 
 use super::kinds::Kind;
@@ -37,6 +39,8 @@ pub struct Gathered {
     pub storage_classes: Option<StorageClasses>,
     /// Kinds that this Kubernetes has.
     pub served: Served,
+    /// The Job that empties the bucket of a cluster that is being deleted.
+    pub bucket_purge: Option<Job>,
 }
 
 /// Reads everything about `cluster`.
@@ -77,6 +81,10 @@ pub async fn gather(kubernetes: &Kubernetes, cluster: KafkaCluster, names: &Name
         Some(account) => kubernetes.api::<ServiceAccount>().get_opt(&account.name).await?.is_some(),
         None => false,
     };
+    let bucket_purge = match cluster.metadata.deletion_timestamp {
+        Some(_) => kubernetes.api::<Job>().get_opt(&names.bucket_purge()).await?,
+        None => None,
+    };
     let known = cluster.status.as_ref().map(|status| status.nodes.as_slice()).unwrap_or_default();
     let older_namesake = older_namesake(&cluster, kubernetes.list("").await?);
     Ok(Gathered {
@@ -89,6 +97,7 @@ pub async fn gather(kubernetes: &Kubernetes, cluster: KafkaCluster, names: &Name
         service_account_exists,
         storage_classes: storage_classes(kubernetes).await?,
         served,
+        bucket_purge,
         cluster,
     })
 }
@@ -114,8 +123,8 @@ async fn storage_classes(kubernetes: &Kubernetes) -> kube::Result<Option<Storage
 }
 
 /// Whether the controller made an object for exactly this resource, not for an earlier one of the same name.
-pub fn is_ours(cluster: &KafkaCluster, object: &DynamicObject) -> bool {
-    let owners = object.metadata.owner_references.iter().flatten();
+pub fn is_ours<K: Resource>(cluster: &KafkaCluster, object: &K) -> bool {
+    let owners = object.meta().owner_references.iter().flatten();
     owners.into_iter().any(|owner| Some(&owner.uid) == cluster.metadata.uid.as_ref())
 }
 

@@ -12,10 +12,13 @@ pub enum Kind {
     TlsRoute,
     PodMonitor,
     StatefulSet,
+    /// Empties the bucket while a cluster is deleted.
+    Job,
 }
 
 impl Kind {
-    /// Every kind, in the order in which objects are applied: what pods need comes before their StatefulSet.
+    /// Every kind of a cluster that is there, in the order in which objects are applied: what pods need comes before their
+    /// StatefulSet.
     pub const ALL: &[Self] = &[
         Self::ServiceAccount,
         Self::Secret,
@@ -42,6 +45,7 @@ impl Kind {
             ],
             Self::PodMonitor => &["monitoring.coreos.com/v1"],
             Self::StatefulSet => &["apps/v1"],
+            Self::Job => &["batch/v1"],
         }
     }
 
@@ -57,6 +61,7 @@ impl Kind {
             Self::TlsRoute => "TLSRoute",
             Self::PodMonitor => "PodMonitor",
             Self::StatefulSet => "StatefulSet",
+            Self::Job => "Job",
         }
     }
 
@@ -72,6 +77,7 @@ impl Kind {
             Self::TlsRoute => "tlsroutes",
             Self::PodMonitor => "podmonitors",
             Self::StatefulSet => "statefulsets",
+            Self::Job => "jobs",
         }
     }
 

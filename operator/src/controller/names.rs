@@ -103,6 +103,11 @@ impl Names {
         format!("{}-external-tls", self.cluster)
     }
 
+    /// The Job that empties the bucket.
+    pub fn bucket_purge(&self) -> String {
+        format!("{}-bucket-purge", self.cluster)
+    }
+
     /// The name of a pod on the network of this Kubernetes.
     pub fn internal_broker_host(&self, node: &Node) -> String {
         format!("{}.{}.{}.svc", node.pod, self.headless_service(), self.namespace)

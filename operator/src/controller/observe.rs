@@ -90,8 +90,18 @@ fn ready_condition(pod: &Pod) -> (bool, Option<Timestamp>) {
     (ready.is_some_and(|condition| condition.status == "True"), since.map(|time| time.0))
 }
 
+/// Whether its container has ever run.
+pub fn has_run(pod: &Pod) -> bool {
+    let containers = pod.status.iter().flat_map(|status| status.container_statuses.iter().flatten());
+    let runs = |container: &ContainerStatus| {
+        let state = container.state.as_ref();
+        state.is_some_and(|state| state.running.is_some() || state.terminated.is_some())
+    };
+    containers.into_iter().any(|container| runs(container) || container.restart_count > 0)
+}
+
 /// Why a pod does not get ready by itself.
-fn trouble(pod: &Pod) -> Option<Trouble> {
+pub fn trouble(pod: &Pod) -> Option<Trouble> {
     let status = pod.status.as_ref()?;
     let unschedulable =
         status.conditions.iter().flatten().find(|condition| {

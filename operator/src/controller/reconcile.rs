@@ -13,7 +13,7 @@ use serde_json::json;
 
 use super::apply;
 use super::brokers::Brokers;
-use super::build::{self, Inputs};
+use super::build::{self, CertificateFiles, Inputs};
 use super::certificates::{self, Certificates};
 use super::deletion;
 use super::external_certificate;
@@ -273,7 +273,8 @@ async fn delete(
     if !cluster.finalizers().iter().any(|finalizer| finalizer == FINALIZER) {
         return Ok(Done { again: None, action: None, outcome: None });
     }
-    let gathered = gather(kubernetes, cluster, names).await?;
+    let mut gathered = gather(kubernetes, cluster, names).await?;
+    remember_bucket(kubernetes, &mut gathered).await?;
     let all_pods = kubernetes.all_pods().await?;
     let (again, action) = match (decisions.deletion)(&gathered, &all_pods) {
         deletion::Action::DeleteStatefulSet(object) => {
@@ -283,6 +284,23 @@ async fn delete(
         deletion::Action::DeleteClaim(claim) => {
             kubernetes.delete(claim.as_ref()).await?;
             (Some(SOON), Some((Reason::Deleting, format!("volume claim {} is deleted", claim.name_any()))))
+        }
+        deletion::Action::PurgeBucket => match purge_bucket(kubernetes, &gathered, names).await {
+            Ok(()) => (Some(SOON), Some((Reason::PurgingBucket, "the bucket is being emptied".to_owned()))),
+            // Nothing can be made here any more, and the namespace waits for this resource.
+            Err(error) if is_namespace_ending(&error) => {
+                remove_finalizer(kubernetes, &gathered.cluster).await?;
+                let message = "the namespace is being deleted: what the cluster has put into its bucket stays there";
+                (None, Some((Reason::PurgingBucket, message.to_owned())))
+            }
+            Err(error) => return Err(error.into()),
+        },
+        deletion::Action::DeletePurge(job) => {
+            kubernetes.delete(job.as_ref()).await?;
+            (
+                Some(SOON),
+                Some((Reason::PurgingBucket, format!("Job {} came to nothing and is made anew", job.name_any()))),
+            )
         }
         deletion::Action::Wait(waiting) => {
             let known = gathered.cluster.status.clone().unwrap_or_default();
@@ -299,6 +317,42 @@ async fn delete(
         }
     };
     Ok(Done { again, action, outcome: None })
+}
+
+/// Pods say whether they have run only as long as they are there.
+async fn remember_bucket(kubernetes: &Kubernetes, gathered: &mut Gathered) -> kube::Result<()> {
+    let known = gathered.cluster.status.clone().unwrap_or_default();
+    let bucket_in_use = super::report::is_bucket_in_use(gathered);
+    if bucket_in_use == known.bucket_in_use {
+        return Ok(());
+    }
+    let status = KafkaClusterStatus { bucket_in_use, ..known };
+    write_status(kubernetes, &gathered.cluster, &status).await?;
+    gathered.cluster.status = Some(status);
+    Ok(())
+}
+
+async fn purge_bucket(kubernetes: &Kubernetes, gathered: &Gathered, names: &Names) -> kube::Result<()> {
+    let node_ports = gathered.node_ports();
+    let inputs = Inputs {
+        cluster: &gathered.cluster,
+        names,
+        nodes: &gathered.nodes,
+        node_ports: &node_ports,
+        certificates: &CertificateFiles::default(),
+        served: &gathered.served,
+    };
+    let Some((pool, node)) = gathered.pools_with_nodes().next() else { return Ok(()) };
+    for (kind, object) in build::bucket_purge::build(&inputs, pool, node) {
+        kubernetes.apply(&gathered.served.resource(kind), &object).await?;
+    }
+    Ok(())
+}
+
+fn is_namespace_ending(error: &kube::Error) -> bool {
+    let kube::Error::Api(status) = error else { return false };
+    let causes = status.details.iter().flat_map(|details| &details.causes);
+    status.code == 403 && causes.into_iter().any(|cause| cause.reason == "NamespaceTerminating")
 }
 
 async fn add_finalizer(kubernetes: &Kubernetes, cluster: &KafkaCluster) -> kube::Result<()> {

@@ -10,7 +10,7 @@ use super::external_certificate;
 use super::gather::Gathered;
 use super::kinds::Kind;
 use super::names::{INTERNAL_PORT, Names};
-use super::observe::{node_state, pod_of};
+use super::observe::{has_run, node_state, pod_of};
 use super::routes;
 use super::step::Waiting;
 use crate::crd::conditions::{ConditionType, Reason};
@@ -48,6 +48,7 @@ pub fn report(
     let nodes: Vec<Node> = gathered.nodes.iter().map(|node| report_node(gathered, node)).collect();
     let endpoints = endpoints(gathered, names);
     let known = gathered.cluster.status.clone().unwrap_or_default();
+    let bucket_in_use = is_bucket_in_use(gathered);
     let mut status = KafkaClusterStatus {
         observed_generation: gathered.cluster.metadata.generation.unwrap_or_default(),
         conditions: known.conditions,
@@ -55,6 +56,7 @@ pub fn report(
         endpoints,
         operation: None,
         blocked_by: Vec::new(),
+        bucket_in_use,
         certificate_authority: certificates.map(|certificates| CertificateAuthorityStatus {
             config_map: names.certificate_authority(),
             not_after: certificates.authority_ends.to_string(),
@@ -153,6 +155,12 @@ fn report_node(gathered: &Gathered, node: &Node) -> Node {
     let labels = pod.and_then(|pod| pod.metadata.labels.as_ref());
     let zone = labels.and_then(|labels| labels.get("topology.kubernetes.io/zone")).cloned();
     Node { state: node_state(gathered, node), zone: zone.or_else(|| node.zone.clone()), ..node.clone() }
+}
+
+/// Whether a member has ever run with an object store: one that never ran has put nothing there.
+pub fn is_bucket_in_use(gathered: &Gathered) -> bool {
+    let was_in_use = gathered.cluster.status.as_ref().is_some_and(|status| status.bucket_in_use);
+    was_in_use || (gathered.cluster.spec.object_store.is_some() && gathered.pods.iter().any(has_run))
 }
 
 /// Where clients bootstrap, as far as it is known.

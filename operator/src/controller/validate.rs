@@ -77,6 +77,14 @@ fn validate_secrets(gathered: &Gathered) -> Result<(), Rejection> {
     Ok(())
 }
 
+/// Says so if the Secret for the bucket is not there.
+pub fn missing_object_store_secret(gathered: &Gathered) -> Option<String> {
+    let store = gathered.cluster.spec.object_store.as_ref()?;
+    let name = &store.credentials.existing_secret.as_ref()?.name;
+    let is_missing = !gathered.referenced_secrets.contains_key(name);
+    is_missing.then(|| format!("objectStore.credentials.existingSecret: there is no Secret {name}"))
+}
+
 /// Secrets that the spec names: the field, the Secret and its keys.
 pub fn referenced_secrets(spec: &KafkaClusterSpec) -> Vec<(&'static str, &str, Vec<&str>)> {
     let mut secrets = Vec::new();

@@ -136,6 +136,8 @@ reasons! {
     Stopping,
     /// A pod mounts a volume that is to be deleted.
     VolumeInUse,
+    /// A Job removes what the cluster has put into its bucket; `status.blockedBy` says why it does not get on.
+    PurgingBucket,
     /// A certificate is being replaced.
     RotatingCertificates,
     /// A certificate ends soon or has ended.

@@ -121,7 +121,7 @@ pub struct KafkaClusterSpec {
     #[serde(default)]
     pub monitoring: Monitoring,
 
-    /// What happens to the volumes when this resource is deleted.
+    /// What happens to the volumes and to what is in the bucket when this resource is deleted.
     #[serde(default)]
     pub deletion_policy: DeletionPolicy,
 }
@@ -132,12 +132,12 @@ const VERSION_RULE: &str = "self == oldSelf \
         && int(self.split('.')[1]) - int(oldSelf.split('.')[1]) in [0, 1]) \
     || (int(self.split('.')[0]) == int(oldSelf.split('.')[0]) + 1 && self.split('.')[1] == '0')";
 
-/// What happens to volumes when the resource goes.
+/// What happens to volumes and bucket when the resource goes.
 #[derive(Serialize, Deserialize, JsonSchema, Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum DeletionPolicy {
     /// They stay, and a resource of the same name finds its data again.
     #[default]
     Retain,
-    /// They are deleted once no pod mounts them.
+    /// Volumes are deleted once no pod mounts them, then what the cluster has put into its bucket.
     Delete,
 }

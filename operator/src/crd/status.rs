@@ -30,6 +30,9 @@ pub struct KafkaClusterStatus {
     /// What the operation waits for. Empty when it goes on.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub blocked_by: Vec<String>,
+    /// Whether a member has run with an object store, and thus may have put something into its bucket.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub bucket_in_use: bool,
     /// Certificate authority of this cluster.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub certificate_authority: Option<CertificateAuthorityStatus>,

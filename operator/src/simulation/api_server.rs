@@ -39,6 +39,8 @@ pub struct State {
     /// The operator dies at this many requests from now, before or after the effect of the last one.
     pub dies_at: Option<(u32, bool)>,
     now: String,
+    /// The namespace is being deleted: nothing new can be made in it.
+    pub ends_namespace: bool,
     /// Nothing is answered while this is true.
     pub silent: bool,
 }
@@ -327,6 +329,9 @@ impl State {
             if !applies || of_status {
                 return absent();
             }
+            if self.ends_namespace {
+                return namespace_ends();
+            }
             self.create(&key.0, body.clone());
             self.applied.insert((key.clone(), call.manager, of_status), body);
             return (201, self.objects[&key].clone());
@@ -404,6 +409,12 @@ fn take_away(object: &mut Value, set_before: &Value, sets_now: &Value) {
             (None, _) => {}
         }
     }
+}
+
+fn namespace_ends() -> Answer {
+    let (code, mut status) = failure(403, "Forbidden", "unable to create new content because it is being terminated");
+    status["details"] = json!({ "causes": [{ "reason": "NamespaceTerminating", "message": "", "field": "" }] });
+    (code, status)
 }
 
 fn absent() -> Answer {

@@ -39,16 +39,50 @@ fn server(spec: &Value) -> ApiServer {
     server
 }
 
-async fn status(server: &ApiServer) -> Value {
-    let context = Context {
+fn context(server: &ApiServer) -> Context<WorldBrokers> {
+    Context {
         client: server.client(),
         brokers: WorldBrokers(server.clone()),
         clock: Arc::new(|| NOW.parse::<Timestamp>().expect("a time")),
         max_members: MAX_MEMBERS,
         decisions: Decisions::default(),
-    };
-    reconcile(NAMESPACE, CLUSTER, &context).await.expect("the API server answers");
+    }
+}
+
+async fn status(server: &ApiServer) -> Value {
+    reconcile(NAMESPACE, CLUSTER, &context(server)).await.expect("the API server answers");
     server.state().of("kafkaclusters")[0]["status"].clone()
+}
+
+/// The cluster with a bucket, deleted with everything after its member has run; its Job is made.
+async fn purging() -> ApiServer {
+    let mut spec = store(json!({ "existingSecret": { "name": "s3" } }));
+    spec["deletionPolicy"] = json!("Delete");
+    let server = server(&spec);
+    server.state().create("secrets", secret("s3", &[("access-key-id", "id"), ("secret-access-key", "secret")]));
+    server.state().find("kafkaclusters", CLUSTER).expect("it is there")["status"] = json!({ "bucketInUse": true });
+    status(&server).await;
+    let key = ("kafkaclusters".to_owned(), NAMESPACE.to_owned(), CLUSTER.to_owned());
+    server.state().begin_deletion(&key);
+    // One deletes the StatefulSet, the next makes the Job.
+    status(&server).await;
+    status(&server).await;
+    assert_eq!(server.state().of("jobs").len(), 1);
+    server
+}
+
+fn purging_pod(state: Value) -> Value {
+    json!({
+        "metadata": {
+            "name": "purge", "namespace": NAMESPACE,
+            "labels": { "batch.kubernetes.io/job-name": format!("{CLUSTER}-bucket-purge") },
+        },
+        "spec": { "containers": [] },
+        "status": { "containerStatuses": [{
+            "name": "bucket-purge", "image": "", "imageID": "", "ready": false, "restartCount": 3, "state": state,
+            "lastState": { "terminated": { "exitCode": 1, "message": "starting\nError: AccessDenied\n" } },
+        }] },
+    })
 }
 
 fn condition(status: &Value, kind: &str) -> Value {
@@ -335,6 +369,53 @@ async fn an_object_of_somebody_else_is_left_alone() {
     let state = server.state();
     let service = state.of("services").into_iter().find(|service| service["metadata"]["labels"].is_null());
     assert!(service.is_some() && state.of("statefulsets").is_empty());
+}
+
+#[tokio::test]
+async fn a_bucket_that_refuses_keeps_the_resource_until_a_person_leaves_it_as_it_is() {
+    let server = purging().await;
+    server.state().create("pods", purging_pod(json!({ "waiting": { "reason": "CrashLoopBackOff" } })));
+    let waiting = status(&server).await;
+    assert!(waiting["operation"].as_str().is_some_and(|text| text.contains("PurgingBucket")), "{waiting}");
+    let blocked_by = waiting["blockedBy"].to_string();
+    assert!(blocked_by.contains("Error: AccessDenied") && blocked_by.contains("deletionPolicy"), "{waiting}");
+
+    let spec = |state: &mut State| state.find("kafkaclusters", CLUSTER).expect("it is there")["spec"].take();
+    let mut retaining = spec(&mut server.state());
+    retaining["deletionPolicy"] = json!("Retain");
+    server.state().find("kafkaclusters", CLUSTER).expect("it is there")["spec"] = retaining;
+    reconcile(NAMESPACE, CLUSTER, &context(&server)).await.expect("the API server answers");
+    assert!(server.state().of("kafkaclusters").is_empty() && server.state().of("jobs").is_empty());
+}
+
+#[tokio::test]
+async fn a_job_that_waits_for_a_secret_that_is_gone_says_so() {
+    let server = purging().await;
+    server.state().remove(&("secrets".to_owned(), NAMESPACE.to_owned(), "s3".to_owned()));
+    let status = status(&server).await;
+    assert!(status["blockedBy"].to_string().contains("there is no Secret s3"), "{status}");
+}
+
+#[tokio::test]
+async fn a_cluster_that_never_ran_goes_without_its_bucket() {
+    let mut spec = store(json!({ "existingSecret": { "name": "missing" } }));
+    spec["deletionPolicy"] = json!("Delete");
+    let server = server(&spec);
+    status(&server).await;
+    let key = ("kafkaclusters".to_owned(), NAMESPACE.to_owned(), CLUSTER.to_owned());
+    server.state().begin_deletion(&key);
+    reconcile(NAMESPACE, CLUSTER, &context(&server)).await.expect("the API server answers");
+    assert!(server.state().of("kafkaclusters").is_empty());
+}
+
+#[tokio::test]
+async fn a_namespace_that_is_deleted_does_not_wait_for_its_buckets() {
+    let server = purging().await;
+    let job = ("jobs".to_owned(), NAMESPACE.to_owned(), format!("{CLUSTER}-bucket-purge"));
+    server.state().remove(&job);
+    server.state().ends_namespace = true;
+    reconcile(NAMESPACE, CLUSTER, &context(&server)).await.expect("the API server answers");
+    assert!(server.state().of("kafkaclusters").is_empty());
 }
 
 #[tokio::test]

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use serde_json::{Value, json};
 
-use super::world::{CLUSTER, MEMBERS, NAMESPACE, World, WorldBrokers, is_ready};
+use super::world::{BUCKET, CLUSTER, MEMBERS, NAMESPACE, World, WorldBrokers, is_ready};
 use crate::controller::reconcile::{Context, Decisions, Done, reconcile};
 use crate::controller::report::Outcome;
 
@@ -135,9 +135,11 @@ async fn end(world: &mut World, context: &Context<WorldBrokers>) -> Result<(), S
         state.begin_deletion(&key);
         state.objects.get(&key).map(|cluster| cluster["spec"]["deletionPolicy"].clone())
     };
+    let had = objects(world);
     for _ in 0..CALM_ROUNDS {
         world.pass();
         operate(world, context).await?;
+        let now_has = objects(world);
         let state = world.server.state();
         if let Some(violation) = state.violations.first() {
             return Err(violation.clone());
@@ -146,15 +148,22 @@ async fn end(world: &mut World, context: &Context<WorldBrokers>) -> Result<(), S
             continue;
         }
         let left = |plural: &str| state.of(plural).len();
-        let claims = if policy == Some(json!("Delete")) { 0 } else { usize::try_from(MEMBERS).expect("few members") };
+        let goes = policy == Some(json!("Delete"));
+        let claims = if goes { 0 } else { usize::try_from(MEMBERS).expect("few members") };
         return match (
             left("persistentvolumeclaims") == claims,
-            left("statefulsets") + left("services") + left("secrets"),
+            left("statefulsets") + left("services") + left("secrets") - 1 + left("jobs"),
         ) {
-            (true, 0) => Ok(()),
+            (true, 0) if now_has == if goes { 0 } else { had } => Ok(()),
+            (true, 0) => Err(format!("{now_has} objects are in the bucket after deletion, {had} were before")),
             (false, _) => Err(format!("{} volumes are left after deletion", left("persistentvolumeclaims"))),
             (true, _) => Err("children are left after deletion".to_owned()),
         };
     }
     Err("it never goes".to_owned())
+}
+
+fn objects(world: &World) -> i64 {
+    let mut state = world.server.state();
+    state.find("buckets", BUCKET).and_then(|bucket| bucket["objects"].as_i64()).expect("it is there")
 }

@@ -159,6 +159,41 @@ async fn one_that_deletes_volumes_under_their_pods() {
 }
 
 #[tokio::test]
+async fn one_that_forgets_the_bucket() {
+    let forgetful = |gathered: &Gathered, pods: &[Pod]| {
+        let mut gathered = gathered.clone();
+        gathered.cluster.spec.object_store = None;
+        gathered.cluster.status = None;
+        deletion::step(&gathered, pods)
+    };
+    check("are in the bucket after deletion", deletions(forgetful)).await;
+}
+
+#[tokio::test]
+async fn one_that_empties_a_bucket_that_is_to_stay() {
+    let greedy = |gathered: &Gathered, pods: &[Pod]| match deletion::step(gathered, pods) {
+        deletion::Action::Release if gathered.bucket_purge.is_none() => deletion::Action::PurgeBucket,
+        deletion::Action::Release => {
+            let mut gathered = gathered.clone();
+            gathered.cluster.spec.deletion_policy = DeletionPolicy::Delete;
+            gathered.claims.clear();
+            deletion::step(&gathered, pods)
+        }
+        action => action,
+    };
+    check("are in the bucket after deletion", deletions(greedy)).await;
+}
+
+#[tokio::test]
+async fn one_that_empties_the_bucket_under_its_members() {
+    let hasty = |gathered: &Gathered, pods: &[Pod]| match gathered.bucket_purge {
+        None => deletion::Action::PurgeBucket,
+        Some(_) => deletion::step(gathered, pods),
+    };
+    check("while a member was there", deletions(hasty)).await;
+}
+
+#[tokio::test]
 async fn one_that_lets_go_at_once() {
     check("are left after deletion", deletions(|_, _| deletion::Action::Release)).await;
 }

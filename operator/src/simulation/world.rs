@@ -12,6 +12,8 @@ use crate::controller::step::{Answer, Question};
 pub const NAMESPACE: &str = "millstream";
 pub const CLUSTER: &str = "pkc-abc12";
 pub const MEMBERS: i64 = 3;
+/// The name of the bucket, an object of its own here.
+pub const BUCKET: &str = "bucket";
 
 /// Numbers that look random and are the same for the same seed.
 pub struct Dice(u64);
@@ -80,6 +82,8 @@ impl World {
             state.create("storageclasses", class);
             let external =
                 if kind == "none" { json!({ "type": kind }) } else { json!({ "type": kind, "domain": "example.com" }) };
+            state.create("secrets", s3_secret());
+            state.create("buckets", json!({ "metadata": { "name": BUCKET }, "objects": 0 }));
             let cluster = json!({
                 "apiVersion": "millstream.dev/v1alpha1",
                 "kind": "KafkaCluster",
@@ -90,6 +94,9 @@ impl World {
                         "name": "main", "roles": ["broker", "controller"], "replicas": MEMBERS, "storage": { "size": "10Gi" },
                     }],
                     "listeners": { "external": external },
+                    "objectStore": {
+                        "bucket": BUCKET, "region": "eu-west-1", "credentials": { "existingSecret": { "name": "s3" } },
+                    },
                     "deletionPolicy": policy,
                 },
             });
@@ -121,6 +128,7 @@ impl World {
         }
         self.stateful_sets(&mut state, now);
         self.kubelet(&mut state, now);
+        self.jobs(&mut state);
         self.volumes(&mut state);
         self.services(&mut state);
     }
@@ -227,9 +235,35 @@ impl World {
                 pod["status"]["containerStatuses"] = json!([{ "name": "broker", "image": "", "imageID": "", "ready": false, "restartCount": 0, "state": waiting }]);
             } else if !is_ready(pod) {
                 set_ready(pod, true, now);
+                pod["status"]["containerStatuses"] = json!([{
+                    "name": "broker", "image": "", "imageID": "", "ready": true, "restartCount": 0,
+                    "state": { "running": {} },
+                }]);
+                let bucket = state.find("buckets", BUCKET).expect("it is there");
+                bucket["objects"] = json!(bucket["objects"].as_i64().unwrap_or_default() + 1);
             } else if self.calm {
                 pod["world"] = json!({});
             }
+        }
+    }
+
+    /// A Job ends well, comes to nothing, or tries again; well means that the bucket is empty.
+    fn jobs(&mut self, state: &mut State) {
+        for job in state.of("jobs") {
+            let name = job["metadata"]["name"].as_str().expect("a name").to_owned();
+            let has_ended = !job["status"]["conditions"].is_null();
+            if has_ended || self.dice.one_in(2) {
+                continue;
+            }
+            let ended = if self.dice.one_in(3) { "Failed" } else { "Complete" };
+            if ended == "Complete" {
+                if !state.of("pods").is_empty() {
+                    state.violations.push("the bucket was emptied while a member was there".to_owned());
+                }
+                state.find("buckets", BUCKET).expect("it is there")["objects"] = json!(0);
+            }
+            let job = state.find("jobs", &name).expect("it is there");
+            job["status"]["conditions"] = json!([{ "type": ended, "status": "True" }]);
         }
     }
 
@@ -256,6 +290,11 @@ impl World {
             }
         }
     }
+}
+
+fn s3_secret() -> Value {
+    let data = json!({ "access-key-id": "aWQ=", "secret-access-key": "c2VjcmV0" });
+    json!({ "metadata": { "name": "s3", "namespace": NAMESPACE }, "data": data })
 }
 
 pub fn is_ready(pod: &Value) -> bool {

@@ -4,6 +4,7 @@
 //! here, a Secret: pods take the copy that was looked at, never the original.
 
 mod broker_toml;
+pub mod bucket_purge;
 mod config_map;
 mod disruption_budget;
 mod network_policy;

@@ -25,7 +25,6 @@ pub const OBJECT_STORE_FOLDER: &str = "/secrets/object-store";
 
 /// The template of a node pool's pods.
 pub fn template(inputs: &Inputs<'_>, pool: &NodePool) -> Value {
-    let spec = &inputs.cluster.spec;
     let mut labels = inputs.names.labels();
     labels.insert(POOL_LABEL.to_owned(), pool.name.clone());
     let mut pod = json!({
@@ -34,18 +33,39 @@ pub fn template(inputs: &Inputs<'_>, pool: &NodePool) -> Value {
         "automountServiceAccountToken": false,
         "enableServiceLinks": false,
         "terminationGracePeriodSeconds": GRACE_SECONDS,
-        "securityContext": {
-            "runAsNonRoot": true,
-            "runAsUser": USER_ID,
-            "runAsGroup": USER_ID,
-            "fsGroup": USER_ID,
-            "fsGroupChangePolicy": "OnRootMismatch",
-            "seccompProfile": { "type": "RuntimeDefault" },
-        },
+        "securityContext": pod_security(),
         "topologySpreadConstraints": [spread(inputs, "topology.kubernetes.io/zone"), spread(inputs, "kubernetes.io/hostname")],
         "containers": [container(inputs, pool)],
         "volumes": volumes(inputs),
     });
+    choose_node(&mut pod, inputs, pool);
+    json!({ "metadata": { "labels": labels }, "spec": pod })
+}
+
+/// As whom everything in a pod runs.
+pub fn pod_security() -> Value {
+    json!({
+        "runAsNonRoot": true,
+        "runAsUser": USER_ID,
+        "runAsGroup": USER_ID,
+        "fsGroup": USER_ID,
+        "fsGroupChangePolicy": "OnRootMismatch",
+        "seccompProfile": { "type": "RuntimeDefault" },
+    })
+}
+
+/// What a container may do: nothing that it does not need.
+pub fn container_security() -> Value {
+    json!({
+        "allowPrivilegeEscalation": false,
+        "readOnlyRootFilesystem": true,
+        "capabilities": { "drop": ["ALL"] },
+    })
+}
+
+/// Where a pod may run, and how its image gets there.
+pub fn choose_node(pod: &mut Value, inputs: &Inputs<'_>, pool: &NodePool) {
+    let spec = &inputs.cluster.spec;
     if !spec.image.pull_secrets.is_empty() {
         let secrets = spec.image.pull_secrets.iter().map(|name| json!({ "name": name }));
         pod["imagePullSecrets"] = secrets.collect();
@@ -61,15 +81,19 @@ pub fn template(inputs: &Inputs<'_>, pool: &NodePool) -> Value {
         pod["affinity"]["nodeAffinity"]["requiredDuringSchedulingIgnoredDuringExecution"]["nodeSelectorTerms"] =
             json!([{ "matchExpressions": [zones] }]);
     }
-    json!({ "metadata": { "labels": labels }, "spec": pod })
+}
+
+/// The image as Kubernetes names it.
+pub fn image(inputs: &Inputs<'_>) -> String {
+    let image = &inputs.cluster.spec.image;
+    let reference = format!("{}:{}", image.repository, inputs.cluster.spec.version);
+    match &image.digest {
+        Some(digest) => format!("{reference}@{digest}"),
+        None => reference,
+    }
 }
 
 fn container(inputs: &Inputs<'_>, pool: &NodePool) -> Value {
-    let image = &inputs.cluster.spec.image;
-    let mut reference = format!("{}:{}", image.repository, inputs.cluster.spec.version);
-    if let Some(digest) = &image.digest {
-        reference = format!("{reference}@{digest}");
-    }
     let mut ports = vec![
         json!({ "name": "kafka", "containerPort": INTERNAL_PORT, "protocol": "TCP" }),
         json!({ "name": "http", "containerPort": HTTP_PORT, "protocol": "TCP" }),
@@ -87,19 +111,15 @@ fn container(inputs: &Inputs<'_>, pool: &NodePool) -> Value {
     };
     let mut container = json!({
         "name": "broker",
-        "image": reference,
-        "imagePullPolicy": image.pull_policy.as_str(),
+        "image": image(inputs),
+        "imagePullPolicy": inputs.cluster.spec.image.pull_policy.as_str(),
         "args": ["broker", "--config", format!("{CONFIG_FOLDER}/$(POD_NAME).toml")],
         "env": [{ "name": "POD_NAME", "valueFrom": { "fieldRef": { "fieldPath": "metadata.name" } } }],
         "ports": ports,
         "startupProbe": probe("/livez", 1, STARTUP_PROBES),
         "livenessProbe": probe("/livez", 10, 6),
         "readinessProbe": probe("/readyz", 2, 2),
-        "securityContext": {
-            "allowPrivilegeEscalation": false,
-            "readOnlyRootFilesystem": true,
-            "capabilities": { "drop": ["ALL"] },
-        },
+        "securityContext": container_security(),
         "terminationMessagePolicy": "FallbackToLogsOnError",
         "volumeMounts": mounts(inputs),
     });
@@ -139,10 +159,7 @@ fn mounts(inputs: &Inputs<'_>) -> Value {
         json!({ "name": "tls", "mountPath": TLS_FOLDER, "readOnly": true }),
         json!({ "name": "tmp", "mountPath": "/tmp" }),
     ];
-    let secrets = optional_secrets(inputs);
-    mounts.extend(
-        secrets.iter().map(|secret| json!({ "name": secret.name, "mountPath": secret.folder, "readOnly": true })),
-    );
+    mounts.extend(optional_secrets(inputs).iter().map(SecretVolume::mount));
     Value::Array(mounts)
 }
 
@@ -152,17 +169,25 @@ fn volumes(inputs: &Inputs<'_>) -> Value {
         json!({ "name": "tls", "secret": { "secretName": inputs.names.broker_certificate(), "defaultMode": 0o440 } }),
         json!({ "name": "tmp", "emptyDir": { "sizeLimit": "64Mi" } }),
     ];
-    let secrets = optional_secrets(inputs);
-    volumes.extend(secrets.into_iter().map(
-        |secret| json!({ "name": secret.name, "projected": { "sources": secret.sources, "defaultMode": 0o440 } }),
-    ));
+    volumes.extend(optional_secrets(inputs).iter().map(SecretVolume::volume));
     Value::Array(volumes)
 }
 
-struct SecretVolume {
+/// A volume with keys of a Secret of somebody else.
+pub struct SecretVolume {
     name: &'static str,
     folder: &'static str,
     sources: Vec<Value>,
+}
+
+impl SecretVolume {
+    pub fn volume(&self) -> Value {
+        json!({ "name": self.name, "projected": { "sources": self.sources, "defaultMode": 0o440 } })
+    }
+
+    pub fn mount(&self) -> Value {
+        json!({ "name": self.name, "mountPath": self.folder, "readOnly": true })
+    }
 }
 
 /// Secrets of others that the spec names, each key under the name that the broker's configuration says.
@@ -181,14 +206,18 @@ fn optional_secrets(inputs: &Inputs<'_>) -> Vec<SecretVolume> {
         sources.extend(ca.map(|ca| source(&ca.name, &ca.key, "ca.crt")));
         volumes.push(SecretVolume { name: "control-plane", folder: CONTROL_PLANE_FOLDER, sources });
     }
-    if let Some(secret) = spec.object_store.as_ref().and_then(|store| store.credentials.existing_secret.as_ref()) {
-        let sources = vec![
-            source(&secret.name, &secret.access_key_id_key, "access-key-id"),
-            source(&secret.name, &secret.secret_access_key_key, "secret-access-key"),
-        ];
-        volumes.push(SecretVolume { name: "object-store", folder: OBJECT_STORE_FOLDER, sources });
-    }
+    volumes.extend(object_store_secret(inputs));
     volumes
+}
+
+/// The access key of the bucket. Absent when there is no bucket, or the cloud knows the pod.
+pub fn object_store_secret(inputs: &Inputs<'_>) -> Option<SecretVolume> {
+    let secret = inputs.cluster.spec.object_store.as_ref()?.credentials.existing_secret.as_ref()?;
+    let sources = vec![
+        source(&secret.name, &secret.access_key_id_key, "access-key-id"),
+        source(&secret.name, &secret.secret_access_key_key, "secret-access-key"),
+    ];
+    Some(SecretVolume { name: "object-store", folder: OBJECT_STORE_FOLDER, sources })
 }
 
 fn source(secret: &str, key: &str, path: &str) -> Value {

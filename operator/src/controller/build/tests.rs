@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use k8s_openapi::api::apps::v1::StatefulSet;
+use k8s_openapi::api::batch::v1::Job;
 use k8s_openapi::api::core::v1::{ConfigMap, Secret, Service, ServiceAccount};
 use k8s_openapi::api::networking::v1::NetworkPolicy;
 use k8s_openapi::api::policy::v1::PodDisruptionBudget;
@@ -116,6 +117,27 @@ fn the_smallest_cluster_in_full() {
 #[test]
 fn a_cluster_with_everything_in_full() {
     insta::assert_snapshot!(in_full(full_spec()));
+}
+
+#[test]
+fn the_job_that_empties_the_bucket_in_full() {
+    let cluster = cluster(full_spec());
+    let names = Names::new("millstream", "pkc-abc12", "pkc-abc12", "kafka.example.com");
+    let nodes = allocate_nodes(&cluster.spec, &[], &names);
+    let inputs = Inputs {
+        cluster: &cluster,
+        names: &names,
+        nodes: &nodes,
+        node_ports: &BTreeMap::new(),
+        certificates: &CertificateFiles::default(),
+        served: &Served::built_in(),
+    };
+    let objects = bucket_purge::build(&inputs, &cluster.spec.node_pools[0], &nodes[0]);
+    let (kind, job) = objects.last().unwrap();
+    check_type(*kind, job);
+    check_names(*kind, job);
+    check_secrets(*kind, job);
+    insta::assert_snapshot!(serde_saphyr::to_string(job).unwrap());
 }
 
 #[test]
@@ -239,6 +261,7 @@ fn check_type(kind: Kind, object: &DynamicObject) {
         Kind::NetworkPolicy => check::<NetworkPolicy>(object),
         Kind::PodDisruptionBudget => check::<PodDisruptionBudget>(object),
         Kind::StatefulSet => check::<StatefulSet>(object),
+        Kind::Job => check::<Job>(object),
         Kind::TlsRoute | Kind::PodMonitor => {}
     }
 }
