@@ -22,7 +22,7 @@ pub enum Encryption {
     Plain,
     /// TLS, trusting this PEM file.
     TrustFile(PathBuf),
-    /// TLS, trusting these certificates, as PEM.
+    /// TLS, trusting these certificates, which the service named for the cluster.
     TrustPem(String),
     /// TLS, trusting what this machine trusts.
     TrustSystem,
@@ -198,7 +198,7 @@ impl Login {
 
     /// Everything that the Kafka protocol needs; asks the REST API for the address of another cluster.
     pub async fn kafka_target(&self) -> Result<KafkaTarget, Failure> {
-        let bootstrap_server = self.find_bootstrap_server().await?;
+        let (bootstrap_server, authority) = self.find_bootstrap_server().await?;
         let credentials = match &self.cluster {
             Some(cluster) => self.kafka_key_of(cluster),
             None => self.kafka.as_ref(),
@@ -210,22 +210,28 @@ impl Login {
                  MILLSTREAM_KAFKA_API_KEY and MILLSTREAM_KAFKA_API_SECRET"
             )));
         };
-        Ok(self.target_at(&bootstrap_server, credentials.clone()))
+        Ok(self.target_at(&bootstrap_server, credentials.clone(), authority))
     }
 
-    /// A listener that somebody else found, with a key of that cluster.
-    pub fn target_at(&self, bootstrap_server: &str, credentials: KeyPair) -> KafkaTarget {
-        let encryption = self.encryption(bootstrap_server);
+    /// A listener that somebody else found, with a key of that cluster and the certificates that the service says its
+    /// clients have to trust.
+    pub fn target_at(&self, bootstrap_server: &str, credentials: KeyPair, authority: Option<String>) -> KafkaTarget {
+        let says_otherwise = self.tls_ca.is_some() || self.security_protocol == Some(SecurityProtocol::SaslPlaintext);
+        let encryption = match authority.filter(|_| !says_otherwise) {
+            Some(pem) => Encryption::TrustPem(pem),
+            None => self.encryption(bootstrap_server),
+        };
         KafkaTarget { bootstrap_server: bootstrap_server.to_owned(), credentials, encryption }
     }
 
-    async fn find_bootstrap_server(&self) -> Result<String, Failure> {
+    /// The address, and the certificates that the service says clients of it have to trust.
+    async fn find_bootstrap_server(&self) -> Result<(String, Option<String>), Failure> {
         let known_for_other_cluster = match (&self.bootstrap_cluster, &self.cluster) {
             (Some(known), Some(wanted)) => known != wanted,
             _ => false,
         };
         if let Some(server) = self.bootstrap_server.as_ref().filter(|_| !known_for_other_cluster) {
-            return Ok(server.clone());
+            return Ok((server.clone(), None));
         }
         let Ok(cluster) = self.cluster() else {
             return Err(self.not_logged_in("no bootstrap server is known"));
@@ -239,7 +245,17 @@ impl Login {
             return Err(Failure::failed(format!("cluster {cluster} has no address yet"))
                 .suggest(format!("look at its status with `millstream cluster describe {cluster}`")));
         }
-        Ok(endpoint.to_string())
+        Ok((endpoint.to_string(), authority_of(&answer)))
+    }
+
+    /// Keeps certificates that a cluster's clients have to trust in the data directory, for clients that read a file.
+    pub fn keep_authority(&self, pem: &str) -> Result<PathBuf, Failure> {
+        let path = self.data_dir.join(format!("{}-ca.pem", self.cluster()?));
+        let written = std::fs::create_dir_all(&self.data_dir).and_then(|()| std::fs::write(&path, pem));
+        written.map_err(|error| {
+            Failure::failed(format!("cannot write {}: {error}", path.display())).suggest("give another --data-dir")
+        })?;
+        Ok(path)
     }
 
     fn kafka_key_of(&self, cluster: &str) -> Option<&KeyPair> {
@@ -279,6 +295,11 @@ impl Login {
         let ca_file = self.tls_ca.as_deref().filter(|_| url.starts_with("https:"));
         Ok(RestClient::new(url, identity, ca_file)?)
     }
+}
+
+/// The certificates that the service says clients of a cluster have to trust.
+pub fn authority_of(cluster: &Value) -> Option<String> {
+    cluster.pointer("/status/kafka_ca_certificate").and_then(Value::as_str).map(str::to_owned)
 }
 
 const KAFKA_KEY_SUGGESTION: &str =

@@ -29,6 +29,9 @@ pub struct AgentHello {
     /// New with each start of the process. Of two processes with one agent_id the one that came later is the agent.
     #[prost(string, tag = "4")]
     pub boot_id: ::prost::alloc::string::String,
+    /// Shared physical clusters that it runs in each place at most; 0 for one.
+    #[prost(uint32, tag = "5")]
+    pub max_shared: u32,
 }
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct Region {
@@ -101,6 +104,9 @@ pub struct ObservedPhysicalCluster {
     /// What logical clusters on it may reserve together. Absent for as much as they like.
     #[prost(message, optional, tag = "6")]
     pub capacity: ::core::option::Option<Capacity>,
+    /// Certificates, as PEM, that clients of the endpoint have to trust. Empty where the public authorities do.
+    #[prost(string, tag = "7")]
+    pub kafka_ca_certificate: ::prost::alloc::string::String,
 }
 /// Nested message and enum types in `ObservedPhysicalCluster`.
 pub mod observed_physical_cluster {

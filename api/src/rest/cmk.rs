@@ -143,6 +143,10 @@ pub struct ClusterStatus {
     /// Why the cluster is not ready, for its owner.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub message: Option<String>,
+    /// Certificates, as PEM, that Kafka clients have to trust. Absent where the public authorities are enough. Confluent
+    /// Cloud does not have it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub kafka_ca_certificate: Option<String>,
 }
 
 /// The phases of a cluster.

@@ -20,7 +20,7 @@ use crate::kafka_client::cluster::Cluster;
 use crate::kafka_client::consumer::{Consumer, StartAt};
 use crate::kafka_client::producer::{OutgoingRecord, Producer};
 use crate::kubernetes_authority;
-use crate::login::{Encryption, KafkaTarget, Login};
+use crate::login::{Encryption, KafkaTarget, Login, authority_of};
 use crate::output::{Output, printable};
 use crate::process::StopSignals;
 use crate::rest_client::{KeyPair, RestClient};
@@ -161,7 +161,7 @@ impl Run {
         let credentials = KeyPair { key: text(&key, "/id")?, secret: text(&key, "/spec/secret")? };
         let server = text(&made.cluster, "/spec/kafka_bootstrap_endpoint")?;
         let server = server.rsplit("://").next().unwrap_or_default();
-        let mut target = self.login.target_at(server, credentials);
+        let mut target = self.login.target_at(server, credentials, authority_of(&made.cluster));
         if self.tls_ca_from_kubernetes {
             target.encryption = Encryption::TrustPem(kubernetes_authority::read(server).await?);
         }

@@ -221,6 +221,7 @@ impl Agent {
             version: env!("CARGO_PKG_VERSION").to_string(),
             regions: Vec::new(),
             boot_id: self.boot_id.clone(),
+            max_shared: 1,
         };
         let first = AgentReport { report: Some(Report::Hello(hello)) };
         reports.send(first).await.map_err(|_| SyncError::Ended)?;

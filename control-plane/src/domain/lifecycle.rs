@@ -139,7 +139,9 @@ const PHYSICAL: &[(PhysicalPhase, PhysicalEvent, PhysicalPhase)] = &[
     (PhysicalPhase::Provisioning, PhysicalEvent::ObservedDeleted, PhysicalPhase::Failed),
     (PhysicalPhase::Provisioning, PhysicalEvent::Delete, PhysicalPhase::Deleting),
     (PhysicalPhase::Provisioning, PhysicalEvent::Overdue, PhysicalPhase::Failed),
-    (PhysicalPhase::Ready, PhysicalEvent::ObservedProvisioning, PhysicalPhase::Provisioning),
+    // Its brokers are restarted or away for a while: what it hosts stays where it is, and nothing is overdue. The agent's
+    // message says what is wrong until it says that it serves again.
+    (PhysicalPhase::Ready, PhysicalEvent::ObservedProvisioning, PhysicalPhase::Ready),
     (PhysicalPhase::Ready, PhysicalEvent::ObservedReady, PhysicalPhase::Ready),
     (PhysicalPhase::Ready, PhysicalEvent::ObservedFailed, PhysicalPhase::Failed),
     (PhysicalPhase::Ready, PhysicalEvent::ObservedDeleted, PhysicalPhase::Failed),
@@ -266,7 +268,7 @@ mod tests {
             found,
             [
                 "PROVISIONING: PROVISIONING READY FAILED FAILED DELETING FAILED",
-                "READY: PROVISIONING READY FAILED FAILED DELETING -",
+                "READY: READY READY FAILED FAILED DELETING -",
                 "FAILED: PROVISIONING READY FAILED FAILED DELETING -",
                 "DELETING: - - - REMOVED - -",
                 "REMOVED: - - - - - -",

@@ -9,8 +9,11 @@ use millstream_api::ids::PhysicalClusterId;
 use millstream_api::plan;
 use millstream_api::rest::cmk::ClusterKind;
 
+use super::lifecycle::PhysicalPhase;
 use super::regions;
 
+/// One in so many of what a shared physical cluster holds is kept free while another can be made.
+const SPARE_PART: i64 = 10;
 /// Places that a refusal names at most.
 const MAX_NAMED_PLACES: usize = 12;
 
@@ -56,6 +59,15 @@ impl Room {
         }
     }
 
+    /// The most that one logical cluster reserves.
+    fn of_the_largest() -> Self {
+        plan::PLANS.iter().map(|plan| Self::reserved_by(plan.kind)).fold(Self::default(), |most, room| Self {
+            partitions: most.partitions.max(room.partitions),
+            ingress_bytes_per_second: most.ingress_bytes_per_second.max(room.ingress_bytes_per_second),
+            connections: most.connections.max(room.connections),
+        })
+    }
+
     /// What is left after taking `other` away; less than nothing where `other` is more.
     pub fn minus(self, other: Self) -> Self {
         Self {
@@ -63,6 +75,52 @@ impl Room {
             ingress_bytes_per_second: self.ingress_bytes_per_second - other.ingress_bytes_per_second,
             connections: self.connections - other.connections,
         }
+    }
+}
+
+/// A shared physical cluster of one agent, with what is taken of it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Shared {
+    /// Cloud it serves; empty for every cloud.
+    pub cloud: String,
+    /// Region it serves; empty for every region that is known.
+    pub region: String,
+    /// Tells those of one place apart.
+    pub ordinal: i64,
+    /// Where it is in its life.
+    pub phase: PhysicalPhase,
+    /// What logical clusters have reserved on it.
+    pub reserved: Room,
+    /// What they may reserve together; 0 for no bound.
+    pub capacity: Room,
+}
+
+/// The next shared physical cluster of a place: its ordinal, and what it will hold. None while one of those that are there
+/// has room to spare, or when there are `max` of them, in whatever phase. There is none before the first.
+pub fn next_shared(of_place: &[&Shared], max: usize) -> Option<(i64, Room)> {
+    let can_host = |shared: &&&Shared| matches!(shared.phase, PhysicalPhase::Provisioning | PhysicalPhase::Ready);
+    let last = of_place.iter().max_by_key(|shared| shared.ordinal)?;
+    let has_spare_room = of_place.iter().filter(can_host).any(|shared| shared.has_spare_room());
+    let may_grow = of_place.len() < max && !has_spare_room;
+    may_grow.then_some((last.ordinal + 1, last.capacity))
+}
+
+impl Shared {
+    /// Whether the next few clusters fit: the largest that there is, and a tenth of what it holds.
+    fn has_spare_room(&self) -> bool {
+        let largest = Room::of_the_largest();
+        let is_spare = |capacity: i64, reserved: i64, largest: i64| {
+            let spare = largest.max(capacity / SPARE_PART).min(capacity);
+            capacity == 0 || capacity - reserved >= spare
+        };
+        let (capacity, reserved) = (self.capacity, self.reserved);
+        is_spare(capacity.partitions, reserved.partitions, largest.partitions)
+            && is_spare(
+                capacity.ingress_bytes_per_second,
+                reserved.ingress_bytes_per_second,
+                largest.ingress_bytes_per_second,
+            )
+            && is_spare(capacity.connections, reserved.connections, largest.connections)
     }
 }
 
@@ -222,6 +280,40 @@ mod tests {
         assert_eq!(rank_shared("AWS", "us-east-2", &candidates), expected);
         let expected = Placement::NotServed { served: vec!["AWS/eu-west-1".into(), "GCP/europe-west1".into()] };
         assert_eq!(rank_shared("AZURE", "westeurope", &candidates), expected);
+    }
+
+    fn shared(ordinal: i64, phase: PhysicalPhase, reserved: i64, capacity: i64) -> Shared {
+        let room = |partitions| Room { partitions, ..Room::default() };
+        let (reserved, capacity) = (room(reserved), room(capacity));
+        Shared { cloud: "AWS".into(), region: "eu-west-1".into(), ordinal, phase, reserved, capacity }
+    }
+
+    #[test]
+    fn another_shared_one_is_made_before_those_that_are_there_are_full_and_never_above_the_bound() {
+        use PhysicalPhase::{Deleting, Failed, Provisioning, Ready};
+        let check = |there: &[Shared], max: usize, expected: Option<i64>| {
+            let of_place: Vec<&Shared> = there.iter().collect();
+            let next = next_shared(&of_place, max);
+            assert_eq!(next.map(|(ordinal, _)| ordinal), expected, "{there:?}");
+            assert!(next.is_none_or(|(_, capacity)| capacity == there[there.len() - 1].capacity));
+        };
+        check(&[], 8, None);
+        check(&[shared(0, Ready, 0, 0)], 8, None);
+        check(&[shared(0, Ready, 9_000, 10_000)], 8, None);
+        check(&[shared(0, Ready, 9_001, 10_000)], 8, Some(1));
+        check(&[shared(0, Ready, 9_001, 10_000)], 1, None);
+        // One that is being made counts as room; one that came to nothing does not, and still counts for the bound.
+        check(&[shared(0, Ready, 9_001, 10_000), shared(1, Provisioning, 0, 10_000)], 8, None);
+        check(&[shared(0, Ready, 9_001, 10_000), shared(1, Failed, 0, 10_000)], 8, Some(2));
+        check(&[shared(0, Ready, 9_001, 10_000), shared(1, Deleting, 0, 10_000)], 2, None);
+        // One that is too small for the largest still takes smaller ones.
+        check(&[shared(0, Ready, 0, 60)], 8, None);
+        check(&[shared(0, Ready, 30, 60)], 8, Some(1));
+        // Any of the three may be what is scarce.
+        let mut full = shared(0, Ready, 0, 0);
+        full.capacity.connections = 1_000;
+        full.reserved.connections = 1_000;
+        check(&[full], 8, Some(1));
     }
 
     #[test]

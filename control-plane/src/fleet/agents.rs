@@ -1,7 +1,7 @@
 //! One agent's stream: what should exist goes out, what is observed comes back.
 //!
-//! Promises: each place that an agent serves has one shared physical cluster, made at its first hello and the same
-//! after every restart. What changes while the agent is connected is said at once, and everything again at the next
+//! Promises: each place that an agent serves has a shared physical cluster, made at its first hello and the same
+//! after every restart, and another one before those are full, as many as the agent allows. What changes while the agent is connected is said at once, and everything again at the next
 //! hello; what shall go is said until the agent has seen it gone. An agent can report only on its own physical clusters.
 
 use std::collections::{BTreeSet, HashMap};
@@ -21,7 +21,7 @@ use tracing::{info, warn};
 
 use crate::app::App;
 use crate::domain::lifecycle::{PhysicalEvent, PhysicalPhase};
-use crate::domain::placement::Room;
+use crate::domain::placement::{Room, Shared, next_shared};
 use crate::random;
 use crate::store::agent_sessions::{self, Claim, Session};
 use crate::store::error::StoreError;
@@ -41,6 +41,10 @@ const MAX_REGIONS: usize = 256;
 const MAX_MESSAGE_CHARS: usize = 1_000;
 /// Characters of a bootstrap endpoint at most.
 const MAX_ENDPOINT_CHARS: usize = 300;
+/// Characters of certificates that clients have to trust at most.
+const MAX_CA_CHARS: usize = 32 * 1024;
+/// Shared physical clusters of one place at most, whatever the agent allows.
+const MAX_SHARED: usize = 8;
 /// Brokers of a physical cluster.
 const BROKERS: u32 = 1;
 
@@ -68,9 +72,9 @@ async fn serve(
     let regions = check_hello(hello)?;
     let mut wanted = Vec::with_capacity(regions.len());
     for (cloud, region) in regions {
-        let random = random::bytes().map_err(|error| Status::internal(error.to_string()))?;
-        wanted.push(shared(PhysicalClusterId::from_random(random), cloud, region));
+        wanted.push(shared(new_id()?, cloud, region, 0));
     }
+    let max_shared = usize::try_from(hello.max_shared).unwrap_or(MAX_SHARED).clamp(1, MAX_SHARED);
     let agent_id = &hello.agent_id;
     let session = new_session(hello)?;
     claim(app, &session).await?;
@@ -93,6 +97,9 @@ async fn serve(
                 let server_time_ms = app.clock.now().as_millis();
                 send(outgoing, Instruction::Heartbeat(AgentHeartbeat { server_time_ms })).await?;
                 renew(app, &session).await?;
+                if max_shared > 1 {
+                    keep_room(app, agent_id, max_shared).await?;
+                }
                 // A wake-up may be lost between replicas.
                 send_desired(app, agent_id, &mut sent, outgoing).await?;
             }
@@ -108,9 +115,50 @@ async fn serve(
     }
 }
 
-fn shared(id: PhysicalClusterId, cloud: String, region: String) -> PhysicalCluster {
+fn new_id() -> Result<PhysicalClusterId, Status> {
+    let random = random::bytes().map_err(|error| Status::internal(error.to_string()))?;
+    Ok(PhysicalClusterId::from_random(random))
+}
+
+fn shared(id: PhysicalClusterId, cloud: String, region: String, ordinal: i64) -> PhysicalCluster {
     let phase = PhysicalPhase::Provisioning;
-    PhysicalCluster { id, cloud, region, generation: 1, dedicated_to: String::new(), ckus: 0, phase }
+    PhysicalCluster { id, cloud, region, generation: 1, dedicated_to: String::new(), ckus: 0, phase, ordinal }
+}
+
+/// Makes the next shared physical cluster where those that are there are getting full.
+async fn keep_room(app: &App, agent_id: &str, max_shared: usize) -> Result<(), Status> {
+    let id = new_id()?;
+    if let Err(error) = try_keep_room(app, agent_id, max_shared, id).await {
+        warn!(error = &error as &dyn std::error::Error, agent_id, "cannot look how full the physical clusters are");
+    }
+    Ok(())
+}
+
+/// One at a time: the next heartbeat looks at the next place.
+async fn try_keep_room(app: &App, agent_id: &str, max_shared: usize, id: PhysicalClusterId) -> Result<(), StoreError> {
+    let there = physical_clusters::shared_of_agent(&mut app.database.read().await?, agent_id).await?;
+    let Some((place, ordinal, capacity)) = first_full_place(&there, max_shared) else { return Ok(()) };
+    let cluster = shared(id, place.0, place.1, ordinal);
+    let mut transaction = app.database.write().await?;
+    // Whoever else has made it meanwhile has taken its ordinal.
+    if physical_clusters::insert_if_absent(&mut transaction, agent_id, &cluster, app.clock.now()).await? {
+        physical_clusters::expect_capacity(&mut transaction, &cluster.id, capacity).await?;
+        info!(
+            physical_cluster = %cluster.id, agent_id, ordinal,
+            "created physical cluster {} on agent {agent_id}: the others are getting full", cluster.id
+        );
+    }
+    transaction.commit().await
+}
+
+fn first_full_place(there: &[Shared], max_shared: usize) -> Option<((String, String), i64, Room)> {
+    let place_of = |shared: &Shared| (shared.cloud.clone(), shared.region.clone());
+    let places: BTreeSet<_> = there.iter().map(place_of).collect();
+    places.into_iter().find_map(|place| {
+        let of_place: Vec<&Shared> = there.iter().filter(|shared| place_of(shared) == place).collect();
+        let (ordinal, capacity) = next_shared(&of_place, max_shared)?;
+        Some((place, ordinal, capacity))
+    })
 }
 
 fn new_session(hello: &AgentHello) -> Result<Session, Status> {
@@ -271,11 +319,13 @@ async fn observe(app: &App, session: &Session, observed: ObservedPhysicalCluster
         .parse()
         .map_err(|error: millstream_api::ids::ParseIdError| Status::invalid_argument(error.to_string()))?;
     check_endpoint(&observed.kafka_bootstrap_endpoint)?;
+    check_ca_certificate(&observed.kafka_ca_certificate)?;
     let observation = Observation {
         observed_generation: i64::try_from(observed.observed_generation).unwrap_or(i64::MAX),
         event: event(observed.phase()),
         message: observed.message.chars().filter(|character| *character != '\0').take(MAX_MESSAGE_CHARS).collect(),
         kafka_bootstrap_endpoint: observed.kafka_bootstrap_endpoint,
+        kafka_ca_certificate: observed.kafka_ca_certificate,
         capacity: capacity(observed.capacity.unwrap_or_default()),
     };
     match store_observation(app, session, &id, &observation).await {
@@ -322,6 +372,15 @@ fn check_endpoint(endpoint: &str) -> Result<(), Status> {
         return Ok(());
     }
     Err(Status::invalid_argument("kafka_bootstrap_endpoint must be host:port"))
+}
+
+fn check_ca_certificate(pem: &str) -> Result<(), Status> {
+    let is_text = pem.bytes().all(|byte| byte.is_ascii_graphic() || matches!(byte, b' ' | b'\r' | b'\n'));
+    let is_good = pem.is_empty() || (is_text && pem.contains("-----BEGIN CERTIFICATE-----"));
+    if is_good && pem.len() <= MAX_CA_CHARS {
+        return Ok(());
+    }
+    Err(Status::invalid_argument("kafka_ca_certificate must be certificates as PEM, 32 KiB at most"))
 }
 
 fn capacity(capacity: Capacity) -> Room {

@@ -92,6 +92,7 @@ async fn make_own(
         dedicated_to: wanted.id.to_string(),
         ckus: wanted.units,
         phase: PhysicalPhase::Provisioning,
+        ordinal: 0,
     };
     physical_clusters::insert_if_absent(transaction, &agent, &own, now).await?;
     physical_clusters::notify_agents(transaction).await?;

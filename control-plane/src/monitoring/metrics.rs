@@ -40,6 +40,7 @@ impl Metrics {
 struct Clusters {
     logical: Vec<PhaseCount<LogicalPhase>>,
     physical: Vec<PhaseCount<PhysicalPhase>>,
+    degraded_physical: i64,
 }
 
 /// The page.
@@ -58,7 +59,8 @@ async fn read(app: &App) -> Result<Clusters, StoreError> {
     let mut transaction = app.database.read().await?;
     let logical = phases::of_logical_clusters(&mut transaction).await?;
     let physical = phases::of_physical_clusters(&mut transaction).await?;
-    Ok(Clusters { logical, physical })
+    let degraded_physical = phases::degraded_physical_clusters(&mut transaction).await?;
+    Ok(Clusters { logical, physical, degraded_physical })
 }
 
 fn render(metrics: &Metrics, clusters: Option<&Clusters>, now: Timestamp) -> String {
@@ -82,6 +84,9 @@ fn render(metrics: &Metrics, clusters: Option<&Clusters>, now: Timestamp) -> Str
         let count = clusters.physical.iter().find(|row| row.phase == phase).map_or(0, |row| row.count);
         page.line("physical_clusters", &format!("{{phase=\"{phase}\"}}"), count);
     }
+    let help = "Physical clusters that are READY and of which their agent says that something is wrong.";
+    page.family("physical_clusters_degraded", "gauge", help);
+    page.line("physical_clusters_degraded", "", clusters.degraded_physical);
     let help = "How long the cluster that is in a phase for longest has been there. Only phases that must be left.";
     page.family("phase_age_seconds", "gauge", help);
     for phase in LogicalPhase::ALL.into_iter().filter(|phase| phase.limit().is_some()) {
@@ -136,6 +141,7 @@ mod tests {
                 PhaseCount { phase: LogicalPhase::Provisioned, count: 7, oldest_since: 1 },
             ],
             physical: vec![PhaseCount { phase: PhysicalPhase::Deleting, count: 1, oldest_since: 88_500_000 }],
+            degraded_physical: 2,
         };
         check(
             Some(&clusters),
@@ -151,6 +157,7 @@ mod tests {
              millstream_physical_clusters{phase=\"FAILED\"} 0\n\
              millstream_physical_clusters{phase=\"DELETING\"} 1\n\
              millstream_physical_clusters{phase=\"REMOVED\"} 0\n\
+             millstream_physical_clusters_degraded 2\n\
              millstream_phase_age_seconds{cluster=\"logical\",phase=\"PLACING\"} 30\n\
              millstream_phase_age_seconds{cluster=\"logical\",phase=\"PROVISIONING\"} 0\n\
              millstream_phase_age_seconds{cluster=\"physical\",phase=\"PROVISIONING\"} 0\n\

@@ -19,7 +19,9 @@ use crate::domain::timestamp::Timestamp;
 
 const SELECT: &str = "SELECT id, environment_id, display_name, availability, cloud, region, kind, units, \
     observed_units, deletion_protection, phase, message, physical_cluster_id, created_at, updated_at, COALESCE((SELECT kafka_bootstrap_endpoint FROM physical_clusters \
-    WHERE physical_clusters.id = logical_clusters.physical_cluster_id), '') AS kafka_bootstrap_endpoint \
+    WHERE physical_clusters.id = logical_clusters.physical_cluster_id), '') AS kafka_bootstrap_endpoint, \
+    COALESCE((SELECT kafka_ca_certificate FROM physical_clusters \
+    WHERE physical_clusters.id = logical_clusters.physical_cluster_id), '') AS kafka_ca_certificate \
     FROM logical_clusters";
 
 /// A stored logical cluster.
@@ -52,6 +54,8 @@ pub struct LogicalCluster {
     pub physical_cluster_id: Option<PhysicalClusterId>,
     /// Where clients bootstrap from; empty until known.
     pub kafka_bootstrap_endpoint: String,
+    /// Certificates, as PEM, that clients have to trust; empty where the public authorities do.
+    pub kafka_ca_certificate: String,
     /// When it was created.
     pub created_at: i64,
     /// When it was last changed.
@@ -70,6 +74,7 @@ from_row!(LogicalCluster {
         deletion_protection,
         message,
         kafka_bootstrap_endpoint,
+        kafka_ca_certificate,
         created_at,
         updated_at,
     ],

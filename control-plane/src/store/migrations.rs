@@ -49,6 +49,7 @@ const MIGRATIONS: &[Migration] = &[
     },
     both(include_str!("../../migrations/0015_agent_boots.sql")),
     both(include_str!("../../migrations/0016_work_leases.sql")),
+    both(include_str!("../../migrations/0017_more_shared_physical_clusters.sql")),
 ];
 
 /// Number of the advisory lock that keeps replicas from migrating at the same time.

@@ -29,6 +29,13 @@ pub async fn of_physical_clusters(transaction: &mut Transaction) -> Result<Vec<P
     count(transaction, "SELECT phase, COUNT(*), MIN(phase_since) FROM physical_clusters GROUP BY phase").await
 }
 
+/// Ready physical clusters of which the agent says that something is wrong.
+pub async fn degraded_physical_clusters(transaction: &mut Transaction) -> Result<i64, StoreError> {
+    let sql = "SELECT COUNT(*) FROM physical_clusters WHERE phase = 'READY' AND message <> ''";
+    let count = on!(transaction, connection => sqlx::query_scalar(sql).fetch_one(connection).await)?;
+    Ok(count)
+}
+
 async fn count<P: FromStr<Err = UnknownPhase>>(
     transaction: &mut Transaction,
     sql: &'static str,

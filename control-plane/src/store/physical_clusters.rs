@@ -8,7 +8,7 @@ use sqlx::AssertSqlSafe;
 use super::Transaction;
 use super::error::StoreError;
 use crate::domain::lifecycle::{PhysicalEvent, PhysicalPhase};
-use crate::domain::placement::{Candidate, Room};
+use crate::domain::placement::{Candidate, Room, Shared};
 use crate::domain::timestamp::Timestamp;
 
 /// The LISTEN/NOTIFY channel on which replicas tell each other that agents have something to do.
@@ -31,15 +31,17 @@ pub struct PhysicalCluster {
     pub ckus: i64,
     /// Where it is in its life.
     pub phase: PhysicalPhase,
+    /// Tells the shared ones of one place apart; 0 for the first and for a dedicated one.
+    pub ordinal: i64,
 }
 
 from_row!(PhysicalCluster {
-    plain: [cloud, region, generation, dedicated_to, ckus],
+    plain: [cloud, region, generation, dedicated_to, ckus, ordinal],
     parsed: [id, phase],
     optional: [],
 });
 
-const SELECT: &str = "SELECT id, cloud, region, generation, dedicated_to, ckus, phase FROM physical_clusters";
+const SELECT: &str = "SELECT id, cloud, region, generation, dedicated_to, ckus, phase, ordinal FROM physical_clusters";
 
 /// What an agent observed.
 pub struct Observation {
@@ -51,6 +53,8 @@ pub struct Observation {
     pub message: String,
     /// Where clients bootstrap from.
     pub kafka_bootstrap_endpoint: String,
+    /// Certificates, as PEM, that clients have to trust; empty where the public authorities do.
+    pub kafka_ca_certificate: String,
     /// What logical clusters on it may reserve together; 0 for no bound.
     pub capacity: Room,
 }
@@ -77,13 +81,13 @@ pub async fn insert_if_absent(
     let inserted = on!(&mut *transaction, connection => {
         sqlx::query(
             "INSERT INTO physical_clusters (id, agent_id, cloud, region, generation, observed_generation, phase, \
-             message, kafka_bootstrap_endpoint, created_at, dedicated_to, ckus, phase_since) \
-             VALUES ($1, $2, $3, $4, $5, 0, $6, '', '', $7, $8, $9, $7) \
-             ON CONFLICT (agent_id, cloud, region, dedicated_to) DO NOTHING",
+             message, kafka_bootstrap_endpoint, created_at, dedicated_to, ckus, phase_since, ordinal) \
+             VALUES ($1, $2, $3, $4, $5, 0, $6, '', '', $7, $8, $9, $7, $10) \
+             ON CONFLICT (agent_id, cloud, region, dedicated_to, ordinal) DO NOTHING",
         )
         .bind(cluster.id.as_str()).bind(agent_id).bind(cluster.cloud.as_str()).bind(cluster.region.as_str())
         .bind(cluster.generation).bind(cluster.phase.as_str()).bind(now.0).bind(cluster.dedicated_to.as_str())
-        .bind(cluster.ckus)
+        .bind(cluster.ckus).bind(cluster.ordinal)
         .execute(connection).await.map(|result| result.rows_affected())
     })?;
     if inserted > 0 {
@@ -99,6 +103,47 @@ pub async fn of_agent(transaction: &mut Transaction, agent_id: &str) -> Result<V
         sqlx::query_as(AssertSqlSafe(sql)).bind(agent_id).fetch_all(connection).await
     })?;
     Ok(rows)
+}
+
+/// The shared physical clusters of an agent, by place and ordinal.
+pub async fn shared_of_agent(transaction: &mut Transaction, agent_id: &str) -> Result<Vec<Shared>, StoreError> {
+    let sql = "SELECT cloud, region, ordinal, phase, reserved_partitions, reserved_ingress, reserved_connections, \
+         capacity_partitions, capacity_ingress, capacity_connections FROM physical_clusters \
+         WHERE agent_id = $1 AND dedicated_to = '' ORDER BY cloud, region, ordinal";
+    let rows: Vec<SharedRow> =
+        on!(transaction, connection => sqlx::query_as(sql).bind(agent_id).fetch_all(connection).await)?;
+    let read = |(cloud, region, ordinal, phase, partitions, ingress, connections, all_partitions, all_ingress, all): SharedRow| {
+        let room = |partitions, ingress_bytes_per_second, connections| Room { partitions, ingress_bytes_per_second, connections };
+        Ok(Shared {
+            cloud,
+            region,
+            ordinal,
+            phase: super::page::parse_column(phase)?,
+            reserved: room(partitions, ingress, connections),
+            capacity: room(all_partitions, all_ingress, all),
+        })
+    };
+    rows.into_iter().map(read).collect()
+}
+
+type SharedRow = (String, String, i64, String, i64, i64, i64, i64, i64, i64);
+
+/// Says what a physical cluster will hold before its agent does, so that no more is reserved on it meanwhile.
+pub async fn expect_capacity(
+    transaction: &mut Transaction,
+    id: &PhysicalClusterId,
+    capacity: Room,
+) -> Result<(), StoreError> {
+    on!(transaction, connection => {
+        sqlx::query(
+            "UPDATE physical_clusters SET capacity_partitions = $2, capacity_ingress = $3, capacity_connections = $4 \
+             WHERE id = $1",
+        )
+        .bind(id.as_str()).bind(capacity.partitions).bind(capacity.ingress_bytes_per_second)
+        .bind(capacity.connections)
+        .execute(connection).await.map(|_| ())
+    })?;
+    Ok(())
 }
 
 /// Every shared physical cluster that can host another logical cluster.
@@ -129,10 +174,10 @@ pub async fn dedicated_per_agent(transaction: &mut Transaction) -> Result<Vec<(S
     Ok(rows)
 }
 
-/// Where clients bootstrap from; empty until known.
-pub async fn bootstrap_endpoint(transaction: &mut Transaction, id: &PhysicalClusterId) -> Result<String, StoreError> {
-    let endpoint: Option<String> = on!(transaction, connection => {
-        sqlx::query_scalar("SELECT kafka_bootstrap_endpoint FROM physical_clusters WHERE id = $1")
+/// Where clients bootstrap from, empty until known, and the certificates that they have to trust, if any.
+pub async fn endpoint(transaction: &mut Transaction, id: &PhysicalClusterId) -> Result<(String, String), StoreError> {
+    let endpoint: Option<(String, String)> = on!(transaction, connection => {
+        sqlx::query_as("SELECT kafka_bootstrap_endpoint, kafka_ca_certificate FROM physical_clusters WHERE id = $1")
             .bind(id.as_str()).fetch_optional(connection).await
     })?;
     Ok(endpoint.unwrap_or_default())
@@ -229,7 +274,8 @@ pub async fn observe(
         Some(next) => {
             store_observation(transaction, id, found.phase, next, observation, now).await?;
             let is_current = observation.observed_generation == found.generation;
-            if next == PhysicalPhase::Ready && is_current && !found.dedicated_to.is_empty() {
+            let is_whole = observation.event == PhysicalEvent::ObservedReady;
+            if is_whole && is_current && !found.dedicated_to.is_empty() {
                 super::logical_clusters::set_observed_units(transaction, &found.dedicated_to, id, found.ckus).await?;
             }
             Ok(Observed::Stored)
@@ -250,13 +296,14 @@ async fn store_observation(
             "UPDATE physical_clusters SET observed_generation = $2, message = $3, phase = $4, \
              phase_since = CASE WHEN phase = $4 THEN phase_since ELSE $5 END, \
              kafka_bootstrap_endpoint = CASE WHEN $6 = '' THEN kafka_bootstrap_endpoint ELSE $6 END, \
+             kafka_ca_certificate = CASE WHEN $6 = '' THEN kafka_ca_certificate ELSE $11 END, \
              capacity_partitions = $8, capacity_ingress = $9, capacity_connections = $10 \
              WHERE id = $1 AND phase = $7",
         )
         .bind(id.as_str()).bind(observation.observed_generation).bind(observation.message.as_str())
         .bind(to.as_str()).bind(now.0).bind(observation.kafka_bootstrap_endpoint.as_str()).bind(from.as_str())
         .bind(observation.capacity.partitions).bind(observation.capacity.ingress_bytes_per_second)
-        .bind(observation.capacity.connections)
+        .bind(observation.capacity.connections).bind(observation.kafka_ca_certificate.as_str())
         .execute(connection).await.map(|_| ())
     })?;
     Ok(())

@@ -84,6 +84,60 @@ on_both_engines! {
         assert_eq!(agent.next_desired().await.ckus, 3);
     }
 
+    async fn its_owner_is_told_what_clients_have_to_trust(engine: Engine) {
+        let installation = Installation::start(engine).await;
+        let (mut agent, _shared) = installation.fleet().await;
+        let rest = &installation.rest;
+        let environment = rest.create_environment("staging").await;
+        let cluster = rest.create_dedicated(&environment, 1).await;
+        let own = agent.next_desired().await.physical_cluster_id;
+        let pem = "-----BEGIN CERTIFICATE-----\nMIIB\n-----END CERTIFICATE-----\n";
+        let says = |expected: serde_json::Value| {
+            let (rest, environment, cluster) = (rest.clone(), environment.clone(), cluster.clone());
+            async move {
+                let is_it = |read: &serde_json::Value| read["status"]["kafka_ca_certificate"] == expected;
+                rest.wait_for_cluster(&environment, &cluster, is_it).await
+            }
+        };
+        agent.report_authority(&own, "own.test:9095", pem).await;
+        says(json!(pem)).await;
+        // While nothing is said of an endpoint, nothing is said of it either.
+        agent.report_at_work(&own, 1, "Rolling: pod 0 is ending").await;
+        installation.wait_for_metric("millstream_physical_clusters_degraded 1").await;
+        says(json!(pem)).await;
+        // Now somebody's certificate is presented whom everybody trusts.
+        agent.report_authority(&own, "own.test:9095", "").await;
+        says(serde_json::Value::Null).await;
+
+        agent.report_authority(&own, "own.test:9095", "no certificate").await;
+        assert_eq!(agent.wait_for_end().await.code(), tonic::Code::InvalidArgument);
+    }
+
+    async fn while_its_brokers_are_restarted_it_stays_ready_and_counts_as_degraded(engine: Engine) {
+        let installation = Installation::start(engine).await;
+        let (mut agent, _shared) = installation.fleet().await;
+        let rest = &installation.rest;
+        let environment = rest.create_environment("staging").await;
+        let cluster = rest.create_dedicated(&environment, 1).await;
+        let own = agent.deliver_dedicated("own.test:9095").await;
+        let _broker = FakeBroker::connect(installation.control_plane().fleet_address(), &own, 1).await;
+        rest.wait_for_cluster(&environment, &cluster, |read| read["status"]["cku"] == 1).await;
+        rest.wait_provisioned(&environment, &cluster).await;
+        installation.wait_for_metric("millstream_physical_clusters_degraded 0").await;
+
+        let config = json!({"config":{"kind":"Dedicated","cku":2}});
+        rest.reshape_cluster(&environment, &cluster, config).await.expect(200);
+        agent.report_at_work(&own.physical_cluster_id, 2, "Rolling: pod 0 is ending").await;
+        installation.wait_for_metric("millstream_physical_clusters_degraded 1").await;
+        installation.wait_for_metric("millstream_physical_clusters{phase=\"PROVISIONING\"} 0").await;
+        let read = rest.get_cluster(&environment, &cluster).await.expect(200).json();
+        assert_eq!((&read["status"]["phase"], &read["status"]["cku"]), (&json!("PROVISIONED"), &json!(1)));
+
+        agent.report(&own.physical_cluster_id, 2, Phase::Ready, "own.test:9095").await;
+        rest.wait_for_cluster(&environment, &cluster, |read| read["status"]["cku"] == 2).await;
+        installation.wait_for_metric("millstream_physical_clusters_degraded 0").await;
+    }
+
     async fn it_shrinks_only_to_where_the_partitions_that_its_brokers_count_fit(engine: Engine) {
         let installation = Installation::start(engine).await;
         let (mut agent, _shared) = installation.fleet().await;

@@ -55,7 +55,16 @@ pub fn observe(cluster: &KafkaCluster, capacity: SharedCapacity) -> Option<Obser
             ingress_bytes_per_second: capacity.ingress_bytes_per_second,
             connections: capacity.connections,
         }),
+        kafka_ca_certificate: certificates_to_trust(cluster),
     })
+}
+
+/// Empty where somebody else's certificate is presented: whoever gave it knows who has signed it.
+fn certificates_to_trust(cluster: &KafkaCluster) -> String {
+    let is_external = cluster.spec.listeners.external.kind != ExternalKind::None;
+    let is_given = is_external && cluster.spec.tls.external_certificate.is_some();
+    let authority = cluster.status.as_ref().and_then(|status| status.certificate_authority.as_ref());
+    authority.filter(|_| !is_given).map(|authority| authority.certificates.clone()).unwrap_or_default()
 }
 
 /// What is to be said of one that cannot be written.

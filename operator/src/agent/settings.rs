@@ -15,6 +15,8 @@ use crate::crd::tls::Tls;
 
 /// Regions that one agent serves at most, as the control plane has it.
 const MAX_REGIONS: usize = 256;
+/// Shared physical clusters in one region at most, as the control plane has it.
+const MAX_SHARED: u32 = 8;
 /// Characters of an agent's id at most, as DNS has it: its certificate names it.
 const MAX_AGENT_ID_CHARS: usize = 128;
 
@@ -83,6 +85,9 @@ pub struct Brokers {
     /// What logical clusters on a shared one may reserve together; as much as they like if left out.
     #[serde(default)]
     pub shared_capacity: SharedCapacity,
+    /// Shared physical clusters in each region at most: another one is made before those that are there are full.
+    #[serde(default = "one")]
+    pub max_shared: u32,
     /// How clients come in from outside of this Kubernetes.
     #[serde(default)]
     pub external: ExternalListener,
@@ -190,6 +195,13 @@ impl AgentSettings {
                 return wrong("brokers.shared and brokers.perCku", "need storageGib, cpuMillis and memoryMib above 0");
             }
         }
+        if !(1..=MAX_SHARED).contains(&self.brokers.max_shared) {
+            return wrong("brokers.maxShared", "must be 1 to 8");
+        }
         Ok(())
     }
+}
+
+fn one() -> u32 {
+    1
 }

@@ -106,6 +106,7 @@ fn hello(agent: &Agent) -> AgentHello {
         version: env!("CARGO_PKG_VERSION").to_owned(),
         regions: regions.map(|place| Region { cloud: place.cloud.clone(), region: place.region.clone() }).collect(),
         boot_id: agent.boot_id.clone(),
+        max_shared: agent.settings.brokers.max_shared,
     }
 }
 

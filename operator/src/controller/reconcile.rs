@@ -340,6 +340,7 @@ async fn purge_bucket(kubernetes: &Kubernetes, gathered: &Gathered, names: &Name
         nodes: &gathered.nodes,
         node_ports: &node_ports,
         certificates: &CertificateFiles::default(),
+        external_certificate: None,
         served: &gathered.served,
     };
     let Some((pool, node)) = gathered.pools_with_nodes().next() else { return Ok(()) };

@@ -59,6 +59,7 @@ pub fn report(
         bucket_in_use,
         certificate_authority: certificates.map(|certificates| CertificateAuthorityStatus {
             config_map: names.certificate_authority(),
+            certificates: certificates.files.trusted.clone(),
             not_after: certificates.authority_ends.to_string(),
         }),
     };

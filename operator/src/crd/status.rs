@@ -93,6 +93,9 @@ pub struct Endpoints {
 pub struct CertificateAuthorityStatus {
     /// ConfigMap with the certificates that clients trust, under `ca.crt`.
     pub config_map: String,
+    /// These certificates, as PEM.
+    #[serde(default)]
+    pub certificates: String,
     /// When the certificate that signs now ends, RFC 3339.
     pub not_after: String,
 }

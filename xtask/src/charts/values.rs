@@ -262,6 +262,9 @@ values! {
         per_cku: Size,
         /// What the clusters on a shared one may reserve together.
         shared_capacity: SharedCapacity,
+        /// Shared ones in each region at most: another one is made before those that are there are full.
+        #[schemars(range(min = 1, max = 8))]
+        max_shared: u32,
         /// Clients outside of Kubernetes.
         external: External,
     }

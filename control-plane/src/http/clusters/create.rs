@@ -74,6 +74,7 @@ pub async fn handle(
         message: String::new(),
         physical_cluster_id: None,
         kafka_bootstrap_endpoint: String::new(),
+        kafka_ca_certificate: String::new(),
         created_at: now.0,
         updated_at: now.0,
     };
@@ -121,8 +122,8 @@ async fn choose_physical_cluster(
         Wanted { id: &row.id, kind: from_text(&row.kind)?, units: row.units, cloud: &row.cloud, region: &row.region };
     match place(transaction, &wanted, connected, now).await? {
         Placement::On(physical_cluster) => {
-            row.kafka_bootstrap_endpoint =
-                physical_clusters::bootstrap_endpoint(transaction, &physical_cluster).await?;
+            (row.kafka_bootstrap_endpoint, row.kafka_ca_certificate) =
+                physical_clusters::endpoint(transaction, &physical_cluster).await?;
             row.physical_cluster_id = Some(physical_cluster);
             row.phase = row.phase.after(LogicalEvent::Placed).ok_or_else(ApiError::internal)?;
             Ok(())

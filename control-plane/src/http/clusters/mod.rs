@@ -31,6 +31,7 @@ fn render(app: &App, organization: OrganizationId, row: &Row) -> Result<Cluster,
     let cku = observed_units.filter(|units| shape.kind == ClusterKind::Dedicated && *units > 0);
     let message = Some(row.message.clone()).filter(|message| !message.is_empty());
     let endpoint = Some(row.kafka_bootstrap_endpoint.clone()).filter(|endpoint| !endpoint.is_empty());
+    let ca_certificate = Some(row.kafka_ca_certificate.clone()).filter(|pem| !pem.is_empty());
     Ok(Cluster {
         api_version: API_VERSION.into(),
         kind: "Cluster".into(),
@@ -47,7 +48,7 @@ fn render(app: &App, organization: OrganizationId, row: &Row) -> Result<Cluster,
             kafka_bootstrap_endpoint: endpoint,
             http_endpoint: Some(app.public_url.clone()),
         },
-        status: ClusterStatus { phase: row.phase.public(), cku, message },
+        status: ClusterStatus { phase: row.phase.public(), cku, message, kafka_ca_certificate: ca_certificate },
     })
 }
 

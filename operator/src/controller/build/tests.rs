@@ -130,6 +130,7 @@ fn the_job_that_empties_the_bucket_in_full() {
         nodes: &nodes,
         node_ports: &BTreeMap::new(),
         certificates: &CertificateFiles::default(),
+        external_certificate: None,
         served: &Served::built_in(),
     };
     let objects = bucket_purge::build(&inputs, &cluster.spec.node_pools[0], &nodes[0]);
