@@ -7,7 +7,6 @@ use std::fs;
 use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::path::Path;
-use std::process::{Output, Stdio};
 
 use millstream_api::fleet::agent_instruction::Instruction;
 use millstream_api::fleet::agent_report::Report;
@@ -16,27 +15,13 @@ use millstream_api::fleet::observed_physical_cluster::Phase;
 use millstream_api::fleet::{
     AgentHello, AgentInstruction, AgentReport, DesiredPhysicalCluster, ObservedPhysicalCluster,
 };
-use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
-use serde_json::Value;
+use support::fleet::{Customer, write_certificates};
 use support::{Up, millstream, run, stderr, stdout};
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::transport::{Certificate, ClientTlsConfig, Endpoint};
 
 /// Tries until something that comes up in the background is there; each takes as long as a process needs to start.
 const ATTEMPTS: usize = 200;
-
-/// Writes an authority, `ca.pem`, and a certificate of it for this machine, `cert.pem` and `key.pem`.
-fn write_certificates(folder: &Path) {
-    let mut params = CertificateParams::default();
-    params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
-    let authority = CertifiedIssuer::self_signed(params, KeyPair::generate().expect("a key")).expect("an authority");
-    let key = KeyPair::generate().expect("a key");
-    let names = vec!["localhost".to_string(), "127.0.0.1".to_string()];
-    let signed = CertificateParams::new(names).expect("params").signed_by(&key, &authority).expect("signed");
-    fs::write(folder.join("ca.pem"), authority.pem()).expect("written");
-    fs::write(folder.join("cert.pem"), signed.pem()).expect("written");
-    fs::write(folder.join("key.pem"), key.serialize_pem()).expect("written");
-}
 
 /// A configuration file with an open listener for this machine and an encrypted one.
 fn write_config(folder: &Path, physical_cluster: &str, more: &str) {
@@ -73,7 +58,7 @@ fn get(address: &str, path: &str) -> (String, String) {
 #[test]
 fn a_broker_without_a_control_plane_lives_is_not_ready_and_ends_with_0() {
     let folder = tempfile::tempdir().expect("folder");
-    write_certificates(folder.path());
+    write_certificates(folder.path(), &["localhost", "127.0.0.1"]);
     write_config(folder.path(), "pkc-a", "");
     let broker = start_broker(folder.path());
     let http = broker.text("http_address");
@@ -86,7 +71,7 @@ fn a_broker_without_a_control_plane_lives_is_not_ready_and_ends_with_0() {
 #[test]
 fn a_file_that_cannot_work_is_named_with_its_field_before_anything_starts() {
     let folder = tempfile::tempdir().expect("folder");
-    write_certificates(folder.path());
+    write_certificates(folder.path(), &["localhost", "127.0.0.1"]);
     let check =
         || run(folder.path(), &format!("broker --check --config {}", folder.path().join("broker.toml").display()));
     write_config(folder.path(), "pkc-a", "");
@@ -153,37 +138,11 @@ impl Agent {
     }
 }
 
-/// Runs commands as the first user of an organization.
-struct Customer<'a> {
-    home: &'a Path,
-    control_plane: &'a Up,
-}
-
-impl Customer<'_> {
-    fn run(&self, words: &str) -> Value {
-        let output = self.try_run(words, "");
-        assert!(output.status.success(), "{words}: {}", stderr(&output));
-        serde_json::from_str(&stdout(&output)).unwrap_or(Value::Null)
-    }
-
-    fn try_run(&self, words: &str, input: &str) -> Output {
-        let mut command = millstream(self.home);
-        command.args(words.split_whitespace()).args(["-o", "json"]);
-        command.env("MILLSTREAM_URL", self.control_plane.text("rest_url"));
-        command.env("MILLSTREAM_CLOUD_API_KEY", self.control_plane.text("cloud_api_key"));
-        command.env("MILLSTREAM_CLOUD_API_SECRET", self.control_plane.text("cloud_api_secret"));
-        let mut child =
-            command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("ran");
-        child.stdin.take().expect("piped").write_all(input.as_bytes()).expect("written");
-        child.wait_with_output().expect("ended")
-    }
-}
-
 #[tokio::test(flavor = "multi_thread")]
 async fn a_client_is_told_the_names_of_the_listener_that_it_came_in_by() {
     let folder = tempfile::tempdir().expect("folder");
     let folder = folder.path();
-    write_certificates(folder);
+    write_certificates(folder, &["localhost", "127.0.0.1"]);
     fs::write(folder.join("agent-token"), "agent-token\n").expect("written");
     fs::write(folder.join("database-url"), format!("sqlite:{}", folder.join("cp.sqlite").display())).expect("written");
     let mut command = millstream(folder);

@@ -1,5 +1,7 @@
 //! Runs the real binary, away from this machine's own settings, and stands in for the service where a test needs one.
 
+pub mod fleet;
+
 use std::io::{BufRead, BufReader, Write};
 use std::net::{TcpListener, TcpStream};
 use std::path::Path;
