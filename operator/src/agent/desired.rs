@@ -49,6 +49,23 @@ pub fn resource(settings: &AgentSettings, desired: &DesiredPhysicalCluster, exis
     })
 }
 
+/// The same with the version and the image that it has.
+pub fn resource_without_upgrade(
+    settings: &AgentSettings,
+    desired: &DesiredPhysicalCluster,
+    existing: &KafkaCluster,
+) -> Value {
+    let mut resource = resource(settings, desired, Some(existing));
+    resource["spec"]["version"] = json!(existing.spec.version);
+    resource["spec"]["image"] = json!(existing.spec.image);
+    resource
+}
+
+/// Whether it runs the version and the image of the settings, or is about to.
+pub fn is_upgraded(settings: &AgentSettings, cluster: &KafkaCluster) -> bool {
+    cluster.spec.version == settings.brokers.version && cluster.spec.image == settings.brokers.image
+}
+
 /// The Secret with the token of the brokers.
 pub fn token_secret(desired: &DesiredPhysicalCluster) -> Secret {
     let labels = [(MANAGED_BY.0.to_owned(), MANAGED_BY.1.to_owned())];

@@ -67,6 +67,17 @@ fn certificates_to_trust(cluster: &KafkaCluster) -> String {
     authority.filter(|_| !is_given).map(|authority| authority.certificates.clone()).unwrap_or_default()
 }
 
+/// Whether the controller is through with what the resource is now, and every member serves.
+pub fn is_settled(cluster: &KafkaCluster) -> bool {
+    let Some(status) = &cluster.status else { return false };
+    let is_true = |kind: ConditionType| {
+        let mut conditions = status.conditions.iter();
+        conditions.any(|condition| condition.type_ == kind.as_str() && condition.status == "True")
+    };
+    let is_current = Some(status.observed_generation) == cluster.metadata.generation;
+    is_current && is_true(ConditionType::Ready) && !is_true(ConditionType::Progressing)
+}
+
 /// What is to be said of one that cannot be written.
 pub fn failed(physical_cluster_id: &str, generation: u64, message: String) -> ObservedPhysicalCluster {
     ObservedPhysicalCluster {

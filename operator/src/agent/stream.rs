@@ -1,7 +1,8 @@
 //! One stream to the control plane: wishes come in, observations go out.
 //!
 //! Promises: each wish is carried out, and again until it is; what changes is reported within seconds, and everything at
-//! the beginning of a stream; nothing is deleted whose deletion was not said on this stream.
+//! the beginning of a stream; nothing is deleted whose deletion was not said on this stream; one physical cluster at a time
+//! is upgraded.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::convert::Infallible;
@@ -68,8 +69,14 @@ pub async fn sync(agent: &Agent, got_through: &mut bool) -> Result<Infallible, S
     let mut request = Request::new(ReceiverStream::new(outgoing));
     request.metadata_mut().insert("authorization", connection.authorization);
     let mut instructions = connection.client.sync(request).await.map_err(Box::new)?.into_inner();
-    let mut session =
-        Session { agent, reports, wanted: BTreeMap::new(), undone: BTreeSet::new(), told: BTreeMap::new() };
+    let mut session = Session {
+        agent,
+        reports,
+        wanted: BTreeMap::new(),
+        undone: BTreeSet::new(),
+        held: BTreeSet::new(),
+        told: BTreeMap::new(),
+    };
     let mut look = interval(LOOK_INTERVAL);
     look.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let mut resync = interval(RESYNC_INTERVAL);
@@ -117,6 +124,8 @@ struct Session<'a> {
     wanted: BTreeMap<String, DesiredPhysicalCluster>,
     /// Of these, what is not carried out yet.
     undone: BTreeSet<String>,
+    /// What is carried out but for the upgrade, which waits for that of another one.
+    held: BTreeSet<String>,
     /// What was reported last, by physical cluster.
     told: BTreeMap<String, ObservedPhysicalCluster>,
 }
@@ -153,6 +162,9 @@ impl Session<'_> {
                 self.undone.insert(id.clone());
             }
         }
+        if self.upgrading(&clusters).is_none() {
+            self.undone.extend(self.held.pop_first());
+        }
         for cluster in clusters {
             let id = &cluster.spec.physical_cluster_id;
             let desired = self.wanted.get(id);
@@ -186,10 +198,19 @@ impl Session<'_> {
         match done {
             Ok(Outcome::Written) => {
                 self.undone.remove(id);
+                self.held.remove(id);
+                Ok(())
+            }
+            Ok(Outcome::Held { by }) => {
+                self.undone.remove(id);
+                if self.held.insert(id.to_owned()) {
+                    info!("the upgrade of {id} waits for that of {by}");
+                }
                 Ok(())
             }
             Ok(Outcome::Gone) => {
                 self.undone.remove(id);
+                self.held.remove(id);
                 self.tell(observed::deleted(id, desired.generation)).await
             }
             // It is looked at again.
@@ -216,12 +237,30 @@ impl Session<'_> {
         if existing.as_ref().is_some_and(|existing| !is_ours(existing)) {
             return Ok(Outcome::NotOurs);
         }
-        let resource = desired::resource(&self.agent.settings, desired, existing.as_ref());
+        let settings = &self.agent.settings;
+        if let Some(existing) = existing.as_ref().filter(|existing| !desired::is_upgraded(settings, existing))
+            && let Some(by) = self.upgrading(&resources.list().await?)
+        {
+            let resource = desired::resource_without_upgrade(settings, desired, existing);
+            resources.apply(&desired::token_secret(desired), &resource).await?;
+            return Ok(Outcome::Held { by });
+        }
+        let resource = desired::resource(settings, desired, existing.as_ref());
         resources.apply(&desired::token_secret(desired), &resource).await?;
         if existing.is_none() {
             info!("made the resource KafkaCluster {}", desired.physical_cluster_id);
         }
         Ok(Outcome::Written)
+    }
+
+    /// The one that has the version of the settings and is not ready with it: what it ran before may not be the reason.
+    fn upgrading(&self, clusters: &[KafkaCluster]) -> Option<String> {
+        let settings = &self.agent.settings;
+        let is_going = |cluster: &KafkaCluster| cluster.metadata.deletion_timestamp.is_some();
+        let is_upgrading = |cluster: &&KafkaCluster| {
+            desired::is_upgraded(settings, cluster) && !is_going(cluster) && !observed::is_settled(cluster)
+        };
+        clusters.iter().find(is_upgrading).map(|cluster| cluster.spec.physical_cluster_id.clone())
     }
 
     async fn remove(&self, desired: &DesiredPhysicalCluster) -> kube::Result<Outcome> {
@@ -259,6 +298,8 @@ impl Session<'_> {
 enum Outcome {
     /// The resource is what it should be.
     Written,
+    /// The same, but for the upgrade: that of another one is not through.
+    Held { by: String },
     /// Somebody else made the resource.
     NotOurs,
     /// The resource is being deleted.

@@ -130,6 +130,38 @@ async fn what_the_controller_has_not_looked_at_yet_is_not_reported() {
 }
 
 #[tokio::test]
+async fn one_physical_cluster_at_a_time_is_upgraded() {
+    let mut world = World::start().await;
+    let stream = world.stream().await;
+    for id in ["pkc-a", "pkc-b"] {
+        stream.want(wish(id, 1)).await;
+        world.wait_for(id, |object| object.is_some()).await;
+        // What an agent of an earlier version has made.
+        world.kubernetes.edit(id, |object| object["spec"]["version"] = json!("0.0.9"));
+        world.set_status(id, "True", "AsSpecified", Some("a.test:9092"));
+    }
+    let has = |version: &'static str, ckus: &'static str| {
+        move |object: Option<&Value>| {
+            let spec = object.map(|object| &object["spec"]);
+            spec.is_some_and(|spec| spec["version"] == version && spec["nodePools"][0]["storage"]["size"] == ckus)
+        }
+    };
+    for id in ["pkc-a", "pkc-b"] {
+        stream.want(DesiredPhysicalCluster { ckus: 2, ..wish(id, 2) }).await;
+    }
+    world.wait_for("pkc-a", has("0.1.0", "40Gi")).await;
+    // What else is wanted of the other one does not wait.
+    world.wait_for("pkc-b", has("0.0.9", "40Gi")).await;
+    world.set_status("pkc-a", "False", "CrashLooping", None);
+    stream.want(wish("pkc-c", 1)).await;
+    world.wait_for("pkc-c", |object| object.is_some()).await;
+    world.set_status("pkc-c", "True", "AsSpecified", Some("c.test:9092"));
+    assert!(has("0.0.9", "40Gi")(world.kubernetes.cluster("pkc-b").as_ref()), "an upgrade that fails is not repeated");
+    world.set_status("pkc-a", "True", "AsSpecified", Some("a.test:9092"));
+    world.wait_for("pkc-b", has("0.1.0", "40Gi")).await;
+}
+
+#[tokio::test]
 async fn a_stream_that_says_nothing_deletes_nothing() {
     let mut world = World::start().await;
     let stream = world.stream().await;
