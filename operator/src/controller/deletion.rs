@@ -9,7 +9,7 @@ use kube::core::DynamicObject;
 
 use super::gather::{Gathered, is_ours};
 use super::kinds::Kind;
-use super::observe::trouble;
+use super::observe::{last_failure, trouble};
 use super::report::is_bucket_in_use;
 use super::step::Waiting;
 use super::validate::missing_object_store_secret;
@@ -95,8 +95,9 @@ fn purge_bucket(gathered: &Gathered, all_pods: &[Pod]) -> Action {
     }
     let is_of_job =
         |pod: &&Pod| pod.metadata.labels.as_ref().and_then(|labels| labels.get(JOB_LABEL)) == Some(&name.to_owned());
-    match all_pods.iter().filter(is_of_job).find_map(trouble) {
-        Some(trouble) => wait(Reason::PurgingBucket, what, vec![trouble.message, LEAVE_IT.to_owned()]),
+    let why = |pod: &Pod| last_failure(pod).or_else(|| trouble(pod).map(|trouble| trouble.message));
+    match all_pods.iter().filter(is_of_job).find_map(why) {
+        Some(why) => wait(Reason::PurgingBucket, what, vec![why, LEAVE_IT.to_owned()]),
         None => wait(Reason::PurgingBucket, what, Vec::new()),
     }
 }

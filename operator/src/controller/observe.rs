@@ -130,6 +130,17 @@ fn container_trouble(container: &ContainerStatus) -> Option<Trouble> {
     Some(Trouble { reason, message: format!("{word}: {message}") })
 }
 
+/// What a container that has failed said last, also while it is between two tries.
+pub fn last_failure(pod: &Pod) -> Option<String> {
+    let mut containers = pod.status.iter().flat_map(|status| status.container_statuses.iter().flatten());
+    containers.find_map(|container| {
+        let states = [container.state.as_ref(), container.last_state.as_ref()];
+        let ended = states.into_iter().flatten().filter_map(|state| state.terminated.as_ref());
+        let failed = ended.into_iter().find(|ended| ended.exit_code != 0)?;
+        Some(failed.message.as_deref().map(last_line).unwrap_or_default().to_owned())
+    })
+}
+
 /// A container that ends says why in its last line; a condition has room for no more.
 fn last_line(text: &str) -> &str {
     text.lines().rev().find(|line| !line.trim().is_empty()).unwrap_or_default()

@@ -374,11 +374,16 @@ async fn an_object_of_somebody_else_is_left_alone() {
 #[tokio::test]
 async fn a_bucket_that_refuses_keeps_the_resource_until_a_person_leaves_it_as_it_is() {
     let server = purging().await;
-    server.state().create("pods", purging_pod(json!({ "waiting": { "reason": "CrashLoopBackOff" } })));
-    let waiting = status(&server).await;
-    assert!(waiting["operation"].as_str().is_some_and(|text| text.contains("PurgingBucket")), "{waiting}");
-    let blocked_by = waiting["blockedBy"].to_string();
-    assert!(blocked_by.contains("Error: AccessDenied") && blocked_by.contains("deletionPolicy"), "{waiting}");
+    // Between two tries the kubelet shows the end of the last one, or that it waits; while it tries, neither.
+    let between = json!({ "terminated": { "exitCode": 1, "message": "Error: AccessDenied" } });
+    for state in [between, json!({ "waiting": { "reason": "CrashLoopBackOff" } }), json!({ "running": {} })] {
+        server.state().create("pods", purging_pod(state));
+        let waiting = status(&server).await;
+        assert!(waiting["operation"].as_str().is_some_and(|text| text.contains("PurgingBucket")), "{waiting}");
+        let blocked_by = waiting["blockedBy"].to_string();
+        assert!(blocked_by.contains("Error: AccessDenied") && blocked_by.contains("deletionPolicy"), "{waiting}");
+        server.state().remove(&("pods".to_owned(), NAMESPACE.to_owned(), "purge".to_owned()));
+    }
 
     let spec = |state: &mut State| state.find("kafkaclusters", CLUSTER).expect("it is there")["spec"].take();
     let mut retaining = spec(&mut server.state());
