@@ -34,7 +34,7 @@ pub const POSTGRES: Need = Need {
 };
 /// What a Kubernetes on this machine cannot do without, see `kube`.
 pub const KUBERNETES: &[Need] = &[GO, NODE_PROGRAMS, ROOT];
-pub const KUBERNETES_AND_CLIENTS: &[Need] = &[GO, NODE_PROGRAMS, ROOT, JAVA, MAVEN, KCAT];
+pub const KUBERNETES_AND_CLIENTS: &[Need] = &[GO, NODE_PROGRAMS, ROOT, JAVA, MAVEN, KCAT, CURL];
 pub const NODE_PROGRAMS: Need = Need {
     what: "containerd, runc and the CNI plugins with what they use",
     probe: &[

@@ -4,6 +4,8 @@ mod certificates;
 mod gateway;
 mod outside;
 
+use std::process::Command;
+
 use anyhow::{Context as _, Result, bail, ensure};
 use serde_json::Value;
 
@@ -15,6 +17,7 @@ use super::release::Release;
 use super::{Checks, Namespace, Suite, eventually, on_kubernetes};
 use crate::context::Context;
 use crate::kube::Kubernetes;
+use crate::kube::command::run as run_command;
 use crate::need;
 use crate::outcome::Outcome;
 
@@ -127,6 +130,7 @@ impl Listeners<'_> {
             self.upgrade("certificateSecret")?;
             self.is_settled("nodePort")?;
             self.outside.trust(first.authority())?;
+            self.outside.is_reached()?;
             self.outside.records_go_through("own certificate")?;
             self.dedicated.has(TOPIC, &["own certificate by Java"])
         });
@@ -194,8 +198,7 @@ impl Listeners<'_> {
             edge.apply(&documented("kind: Gateway")?)?;
             self.is_settled("tlsRoute")?;
             self.release.kubectl("rollout status deployment/traefik --namespace=edge --timeout=90s")?;
-            let address = "get service traefik --namespace=edge --output=jsonpath={.status.loadBalancer.ingress[0].ip}";
-            let address = self.release.kubectl(address)?;
+            let address = self.gateway_address()?;
             self.connect(&self.hosts().map(|host| (host, address.clone())))?;
             self.outside.is_reached()?;
             self.outside.records_go_through("TLS route")?;
@@ -203,7 +206,28 @@ impl Listeners<'_> {
             ensure!(metadata.contains(&format!(" at b0-{}.{DOMAIN}:443", self.dedicated.name)), "{metadata}");
             self.routes_are_accepted()
         });
+        checks.check("the REST API answers through an HTTPRoute and through an Ingress of the chart", || {
+            let route = "controlPlane.httpRoute.enabled=true,controlPlane.httpRoute.hostnames={route.example.com},\
+                controlPlane.httpRoute.parentRefs[0].name=web,controlPlane.httpRoute.parentRefs[0].namespace=edge";
+            let ingress = "controlPlane.ingress.enabled=true,controlPlane.ingress.host=ingress.example.com";
+            let upgrade = format!("upgrade millstream CHART --reuse-values --set={route} --set={ingress} --wait");
+            self.release.helm(&upgrade)?;
+            let url = format!("http://{}/health", self.gateway_address()?);
+            for host in ["route.example.com", "ingress.example.com"] {
+                let header = format!("Host: {host}");
+                let get = || run_command(Command::new("curl").args(["--fail", "--silent", "--header", &header, &url]));
+                eventually(host, || get().is_ok())?;
+            }
+            let other = Command::new("curl").args(["--fail", "--silent", &url]).status()?;
+            ensure!(!other.success(), "any host name is answered");
+            Ok(())
+        });
         Ok(())
+    }
+
+    fn gateway_address(&self) -> Result<String> {
+        let address = "get service traefik --namespace=edge --output=jsonpath={.status.loadBalancer.ingress[0].ip}";
+        self.release.kubectl(address)
     }
 
     fn none(&self, checks: &mut Checks<'_>) {

@@ -140,7 +140,8 @@ impl<'a> Outside<'a> {
         let mut command = self.with_own_names(millstream::binary(self.context).display().to_string());
         command.args(verb.split(' ')).arg(TOPIC).args(["--bootstrap-server", &self.bootstrap]);
         command.arg("--tls-ca").arg(self.authorities());
-        command.args(["--kafka-api-key", &self.dedicated.key, "--kafka-api-secret", &self.dedicated.secret]);
+        let Dedicated { key, secret, .. } = self.dedicated;
+        command.env("MILLSTREAM_KAFKA_API_KEY", key).env("MILLSTREAM_KAFKA_API_SECRET", secret);
         command.args(["--cluster", &self.dedicated.id]);
         self.dedicated.account.set_environment(&mut command)?;
         Ok(command)
