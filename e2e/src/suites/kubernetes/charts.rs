@@ -3,7 +3,7 @@ use anyhow::{Context as _, Result, bail, ensure};
 
 use super::account::{Account, Dedicated};
 use super::release::Release;
-use super::{Checks, Suite, eventually, on_kubernetes, values, verify};
+use super::{Checks, Suite, eventually, monitoring, on_kubernetes, values, verify};
 use crate::context::Context;
 use crate::need;
 use crate::outcome::Outcome;
@@ -89,6 +89,7 @@ fn clusters(release: &Release<'_>, checks: &mut Checks<'_>) -> Result<()> {
         ensure!(Account::first_key(release)? == account.key, "the first key changed");
         Ok(())
     });
+    monitoring::check(release, checks);
     checks.check("a deleted Dedicated cluster leaves nothing", || {
         account.run(&format!("cluster delete {} --force", dedicated.id))?;
         release.kubectl("delete pod client --grace-period=1")?;

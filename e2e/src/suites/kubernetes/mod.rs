@@ -2,6 +2,7 @@
 pub mod account;
 pub mod charts;
 pub mod listeners;
+mod monitoring;
 pub mod nodes;
 pub mod platform;
 pub mod release;
