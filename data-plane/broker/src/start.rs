@@ -140,13 +140,16 @@ pub async fn start(config: BrokerConfig) -> Result<RunningBroker, StartError> {
         let accepting = listener::run(Arc::clone(&broker), socket, advertised, tls, stop.clone());
         own("Kafka listener", tokio::spawn(accepting));
     }
+    if config.fleet.is_some() {
+        // Before anybody asks whether the broker is ready.
+        broker.fleet.set_configured();
+    }
     own("HTTP listener", tokio::spawn(http::serve(Arc::clone(&broker), http_listener, stop.clone())));
     own("metadata follower", tokio::spawn(follow_metadata(Arc::clone(&broker), stop.clone())));
     own("log upkeep", tokio::spawn(keep_logs(Arc::clone(&broker), stop.clone())));
     own("metering", tokio::spawn(metering::run(Arc::clone(&broker), stop.clone())));
     own("tenant deletion", tokio::spawn(tenant_deletion::run(Arc::clone(&broker), stop.clone())));
     if let Some(fleet) = config.fleet {
-        broker.fleet.set_configured();
         own("config stream", tokio::spawn(config_stream::run(Arc::clone(&broker), fleet.clone(), stop.clone())));
         own("forwarded requests", tokio::spawn(forward::run(Arc::clone(&broker), fleet, stop.clone())));
     }

@@ -37,7 +37,8 @@ pub(super) async fn live() -> Json<Health> {
     Json(Health { status: "ok" })
 }
 
-/// Ready: clients could log in. A control plane or an object store that is away does not make a broker unready.
+/// Ready: clients could log in, or there is no control plane that would have told of any. A control plane or an object
+/// store that is away does not make a broker unready.
 pub(super) async fn ready(State(broker): State<Arc<Broker>>) -> (StatusCode, Json<Readiness>) {
     let Position { epoch, revision } = broker.tenants.position();
     let fleet = broker.fleet.report();
@@ -49,7 +50,7 @@ pub(super) async fn ready(State(broker): State<Arc<Broker>>) -> (StatusCode, Jso
         (true, Some(reason)) => reason,
     };
     let readiness = Readiness {
-        ready: configuration,
+        ready: configuration || !fleet.configured,
         configuration,
         configuration_epoch: epoch,
         configuration_revision: revision,

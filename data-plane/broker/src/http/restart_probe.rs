@@ -42,9 +42,9 @@ struct Observed {
 /// What the broker knows of its tenants.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Configuration {
-    /// Nothing.
+    /// Nothing: its control plane has not said anything yet.
     Unknown,
-    /// What it was told last; it has no control plane to ask.
+    /// What it was told last, if anything; it has no control plane to ask.
     Alone,
     /// What it was told last; its control plane does not answer.
     Disconnected,
@@ -77,8 +77,8 @@ fn observe(broker: &Broker) -> Observed {
     let position = broker.tenants.position();
     let (open_partitions, offline_partitions) = broker.partitions.count();
     let configuration = match (position.epoch, fleet.configured, fleet.config_connected) {
-        (0, _, _) => Configuration::Unknown,
         (_, false, _) => Configuration::Alone,
+        (0, true, _) => Configuration::Unknown,
         (_, true, false) => Configuration::Disconnected,
         (_, true, true) => Configuration::Connected { revision: position.revision, head: fleet.head_revision },
     };

@@ -16,6 +16,20 @@ async fn health_says_alive_and_readiness_says_why() {
     fixture.broker.shutdown().await;
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn a_broker_waits_for_a_configuration_only_if_there_is_a_control_plane() {
+    let ready_of = async |fleet: Option<FleetEndpoint>| {
+        let (broker, base) = start_broker(&TempDir::new().unwrap(), fleet).await;
+        let client = Client::new();
+        let ready = send(client.get(format!("{base}/ready"))).await.0;
+        let back = send(client.get(format!("{base}{POST}"))).await.0;
+        broker.shutdown().await;
+        (ready, back)
+    };
+    assert_eq!(ready_of(None).await, (200, 200));
+    assert_eq!(ready_of(Some(FleetEndpoint::plain("http://127.0.0.1:1", "x"))).await, (503, 503));
+}
+
 /// Status and answer of a probe.
 async fn probe(fixture: &Fixture, path: &str) -> (u16, Value) {
     let (status, answer) = send(fixture.client.get(format!("{}{path}", fixture.base))).await;
