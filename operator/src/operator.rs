@@ -140,15 +140,16 @@ async fn work(
     let brokers = HttpBrokers::new()?;
     election.won().await;
     metrics.set_acts(true);
-    let agent_of = client.clone();
-    let agent = async {
-        definition::wait(&agent_of, metrics).await;
-        agent.await;
+    let act = async {
+        definition::wait(&client, metrics).await;
+        tokio::select! {
+            () = control_always(client, namespace, brokers, metrics) => {}
+            () = agent => {}
+        }
     };
     // Dropping the controller drops its reconciliations: nothing is begun after the Lease is lost.
     tokio::select! {
-        () = control_always(client, namespace, brokers, metrics) => {}
-        () = agent => {}
+        () = act => {}
         () = election.lost() => {}
     }
     metrics.set_acts(false);
@@ -168,8 +169,8 @@ struct Controlled<B> {
 /// Begins anew when the definition of the resource went away and came back.
 async fn control_always<B: Brokers + Clone>(client: Client, namespace: &str, brokers: B, metrics: &Arc<Metrics>) {
     loop {
-        definition::wait(&client, metrics).await;
         control(client.clone(), namespace, brokers.clone(), metrics.clone()).await;
+        definition::wait(&client, metrics).await;
     }
 }
 
