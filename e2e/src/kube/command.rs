@@ -16,7 +16,8 @@ pub fn run_with_input(command: &mut Command, input: &str) -> Result<String> {
     checked(command, output)
 }
 
-fn feed(command: &mut Command, input: &str) -> std::io::Result<Output> {
+/// Runs `command` to its end, however it ends, with something to read.
+pub fn feed(command: &mut Command, input: &str) -> std::io::Result<Output> {
     command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
     let mut child = command.spawn()?;
     if let Some(mut stdin) = child.stdin.take()

@@ -51,6 +51,7 @@ pub const SUITES: &[Suite] = &[
     kafka_tools::SUITE,
     quotas::SUITE,
     kubernetes::nodes::SUITE,
+    kubernetes::operator::SUITE,
     kubernetes::charts::SUITE,
     kubernetes::listeners::SUITE,
     kubernetes::platform::SUITE,

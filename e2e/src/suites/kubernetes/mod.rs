@@ -4,6 +4,7 @@ pub mod charts;
 pub mod listeners;
 mod monitoring;
 pub mod nodes;
+pub mod operator;
 pub mod platform;
 pub mod release;
 pub mod upgrade;
