@@ -51,6 +51,9 @@ pub struct BrokerFile {
 pub struct Http {
     /// Address and port to listen on.
     pub bind: SocketAddr,
+    /// Shows `/metrics` to other machines as well, for a Prometheus elsewhere. They name tenants and what they do.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub open_metrics: bool,
 }
 
 /// One listener of the Kafka protocol.

@@ -69,6 +69,7 @@ pub fn open(file: BrokerFile, certificates: &[Option<ServerTls>]) -> Result<Brok
         data_dir: file.data_dir,
         listeners,
         http_listener: bind(file.http.bind, "http.bind")?,
+        open_metrics: file.http.open_metrics,
         fleet: file.fleet.map(fleet_endpoint),
         object_store,
         default_partitions: file.defaults.partitions,

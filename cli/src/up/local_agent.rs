@@ -105,6 +105,7 @@ impl Machine {
                 tls: self.tls.clone(),
             }],
             http_listener,
+            open_metrics: false,
             fleet: Some(FleetEndpoint::plain(&self.control_plane_url, &desired.broker_token)),
             object_store: Some(self.object_store.clone()),
             default_partitions: DEFAULT_PARTITIONS,

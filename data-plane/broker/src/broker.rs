@@ -25,6 +25,8 @@ pub(crate) struct Settings {
     pub(crate) listeners: Vec<Arc<AdvertisedListener>>,
     pub(crate) default_partitions: i32,
     pub(crate) auto_create_topics: bool,
+    /// Whether other machines may read the metrics, too.
+    pub(crate) open_metrics: bool,
 }
 
 /// A listener as its clients see it.

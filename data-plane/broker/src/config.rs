@@ -19,6 +19,8 @@ pub struct BrokerConfig {
     pub listeners: Vec<KafkaListener>,
     /// Bound listener for kafka/v3, health and metrics over HTTP.
     pub http_listener: TcpListener,
+    /// Whether other machines may read the metrics, too.
+    pub open_metrics: bool,
     /// Where the control plane's fleet protocol is served; without it the broker lives on its last image.
     pub fleet: Option<FleetEndpoint>,
     /// Where metadata snapshots (and later old segments) are kept.

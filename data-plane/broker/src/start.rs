@@ -110,6 +110,7 @@ pub async fn start(config: BrokerConfig) -> Result<RunningBroker, StartError> {
         listeners: listeners.iter().map(|(_, advertised, _)| Arc::clone(advertised)).collect(),
         default_partitions: config.default_partitions,
         auto_create_topics: config.auto_create_topics,
+        open_metrics: config.open_metrics,
     };
     register(&metadata, &settings).await?;
     let group_config =

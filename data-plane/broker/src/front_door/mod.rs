@@ -69,6 +69,7 @@ impl FrontDoor {
             data_dir: dir.path().join("data"),
             listeners: vec![listener(kafka_listener, tls)],
             http_listener: TcpListener::bind("127.0.0.1:0").unwrap(),
+            open_metrics: false,
             fleet: None,
             object_store: None,
             default_partitions: 1,

@@ -1,4 +1,4 @@
-//! The Prometheus page. For whoever runs the broker, so only on this machine.
+//! The Prometheus page. For whoever runs the broker, so only on this machine, unless the configuration opens it.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -17,7 +17,7 @@ pub(super) const TEXT_FORMAT: &str = "text/plain; version=0.0.4; charset=utf-8";
 
 /// Everything that is counted.
 pub(super) async fn page(State(broker): State<Arc<Broker>>, ConnectInfo(peer): ConnectInfo<SocketAddr>) -> Response {
-    if !peer.ip().to_canonical().is_loopback() {
+    if !broker.settings.open_metrics && !peer.ip().to_canonical().is_loopback() {
         return RestError::plain(StatusCode::FORBIDDEN, "metrics are served to this machine only").into_response();
     }
     // Looking at every partition takes too long for a thread that serves connections.

@@ -42,7 +42,7 @@ pub fn file(inputs: &Inputs<'_>, node: &Node) -> Result<BrokerFile, ParseIdError
         physical_cluster_id: spec.physical_cluster_id.parse()?,
         broker_id: node.id,
         data_dir: DATA_FOLDER.into(),
-        http: Http { bind: everywhere(HTTP_PORT) },
+        http: Http { bind: everywhere(HTTP_PORT), open_metrics: spec.monitoring.pod_monitor },
         fleet: fleet(inputs),
         object_store: object_store(inputs),
         defaults: Defaults {

@@ -98,6 +98,7 @@ async fn start_broker(dir: &TempDir, fleet: Option<FleetEndpoint>) -> (RunningBr
         data_dir: dir.path().join("data"),
         listeners: vec![listener(TcpListener::bind("127.0.0.1:0").unwrap(), None)],
         http_listener,
+        open_metrics: false,
         fleet,
         object_store: None,
         default_partitions: 6,

@@ -192,10 +192,12 @@ impl Scene<'_> {
         broker_pod(self.physical_cluster)
     }
 
-    /// The addresses of the replicas of the control plane: its Service leads to none while none is ready.
+    /// The addresses of the replicas of the control plane, and that of the Service before them.
     fn replicas(&self) -> Result<Vec<String>> {
         let addresses = format!("get pods {CONTROL_PLANE_PODS} --output=jsonpath={{.items[*].status.podIP}}");
         let addresses = self.site.release.kubectl(&addresses)?;
-        Ok(addresses.split_whitespace().map(|address| format!("http://{address}:8080")).collect())
+        let service = self.site.release.kubectl("get service millstream --output=jsonpath={.spec.clusterIP}")?;
+        let addresses = addresses.split_whitespace().chain([service.as_str()]);
+        Ok(addresses.map(|address| format!("http://{address}:8080")).collect())
     }
 }
