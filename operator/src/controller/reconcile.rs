@@ -172,15 +172,17 @@ async fn act<B: Brokers>(
                 Outcome::Failed { reason: Reason::ApplyFailed, message: format!("{error}: {}", words_of(source)) }
             }
         };
-        return Ok((outcome, Some(certificates), None));
+        return Ok((outcome, None, None));
     }
+    // What was planned and not applied is another certificate the next time: a status that told of it would change for ever.
+    let certificates = (!seen.paused).then_some(certificates);
     if objects.stateful_sets.is_empty() && !seen.paused {
         let outcome = underway(Reason::WaitingForNodePort, "Kubernetes has not chosen a node port yet");
-        return Ok((outcome, Some(certificates), None));
+        return Ok((outcome, certificates, None));
     }
     let decided = decide(gathered, &objects, names, context, now).await;
     let (outcome, action) = take(kubernetes, gathered, names, decided).await?;
-    Ok((outcome, Some(certificates), action))
+    Ok((outcome, certificates, action))
 }
 
 fn plan_certificates(gathered: &Gathered, names: &Names, now: Timestamp) -> Result<Certificates, certificates::Error> {

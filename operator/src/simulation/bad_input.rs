@@ -360,6 +360,20 @@ async fn a_gateway_that_does_not_take_a_route_is_waited_for_with_its_words() {
 }
 
 #[tokio::test]
+async fn a_status_that_nothing_changed_is_not_written_again() {
+    for spec in [json!({}), json!({ "maintenance": { "paused": true } })] {
+        let server = server(&spec);
+        let version = || server.state().of("kafkaclusters")[0]["metadata"]["resourceVersion"].clone();
+        // Certificates, ids and objects come one after the other.
+        for _ in 0..4 {
+            status(&server).await;
+        }
+        let before = (status(&server).await, version());
+        assert_eq!((status(&server).await, version()), before, "{spec}");
+    }
+}
+
+#[tokio::test]
 async fn an_object_of_somebody_else_is_left_alone() {
     let server = server(&json!({}));
     let theirs = json!({ "metadata": { "name": format!("{CLUSTER}-bootstrap"), "namespace": NAMESPACE }, "spec": {} });

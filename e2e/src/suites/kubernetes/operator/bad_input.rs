@@ -182,7 +182,15 @@ pub fn check(namespace: &Namespace<'_>, operators: &Operators<'_>, checks: &mut 
     checks.check("a volume whose StorageClass does not let it grow: ExpansionUnsupported, until it does", || {
         cannot_grow(namespace)
     });
-    for row in &rows {
+    checks.check(
+        "a bucket that cannot be emptied holds its resource back and is named, until it is left as it is",
+        || {
+            rows.iter()
+                .filter(|row| row.spec.get("objectStore").is_some())
+                .try_for_each(|row| leaves_its_bucket(namespace, row))
+        },
+    );
+    for row in rows.iter().filter(|row| row.spec.get("objectStore").is_none()) {
         Resource { namespace, name: row.name }.delete()?;
     }
     checks.check("nothing is left of any of them", || {
@@ -190,6 +198,23 @@ pub fn check(namespace: &Namespace<'_>, operators: &Operators<'_>, checks: &mut 
         eventually("end", || left().next().is_none()).with_context(|| left().collect::<Vec<_>>().join(", "))
     });
     Ok(())
+}
+
+/// There is no such bucket, and from here nobody even reaches where it would be.
+fn leaves_its_bucket(namespace: &Namespace<'_>, row: &Row) -> Result<()> {
+    let resource = Resource { namespace, name: row.name };
+    namespace.kubectl(&format!("delete kafkacluster {} --wait=false", row.name))?;
+    eventually("a bucket that is named", || {
+        resource.read().is_ok_and(|resource| {
+            let status = &resource["status"];
+            status["operation"].to_string().contains("PurgingBucket")
+                && status["blockedBy"].to_string().contains("Retain")
+        })
+    })
+    .with_context(|| resource.read().unwrap_or_default()["status"].to_string())?;
+    let leave = r#"patch kafkacluster NAME --type=merge --patch={"spec":{"deletionPolicy":"Retain"}}"#;
+    namespace.kubectl(&leave.replace("NAME", row.name))?;
+    namespace.kubectl(&format!("wait kafkacluster {} --for=delete --timeout=60s", row.name)).map(drop)
 }
 
 fn deleted_with_volumes(name: &str, mut spec: Value) -> Value {
