@@ -41,6 +41,11 @@ impl<'a> Account<'a> {
         Ok((id(&made)?, text(&made, "/spec/secret")?))
     }
 
+    /// The REST API.
+    pub fn rest(&self) -> Result<Rest> {
+        self.rest_at(&self.url)
+    }
+
     /// The REST API at the address of one replica.
     pub fn rest_at(&self, url: &str) -> Result<Rest> {
         Rest::connect(url, &self.key, &self.secret)

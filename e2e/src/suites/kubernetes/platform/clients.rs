@@ -26,12 +26,12 @@ pub struct Clients<'a> {
     context: &'a Context,
     jar: PathBuf,
     pub folder: PathBuf,
-    tenants: Vec<Tenant>,
+    pub tenants: Vec<Tenant>,
 }
 
 /// A cluster with a key that may do everything on it. No `Debug`: it holds a secret.
 pub struct Tenant {
-    kind: &'static str,
+    pub kind: &'static str,
     pub id: String,
     /// Of the physical cluster, its resource and everything that it consists of.
     pub physical_cluster: String,

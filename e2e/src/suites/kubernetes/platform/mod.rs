@@ -1,5 +1,6 @@
 //! Production mode end to end: PostgreSQL and S3 beside Kubernetes, two replicas of everything, Java clients inside and outside.
 mod clients;
+mod deletion;
 mod outages;
 mod producer;
 mod refusals;
@@ -8,6 +9,7 @@ mod site;
 use anyhow::Result;
 
 use self::clients::Clients;
+use self::deletion::Usage;
 use self::site::Site;
 use super::account::Account;
 use super::{Suite, on_kubernetes};
@@ -30,10 +32,13 @@ fn run(context: &Context) -> Result<Outcome> {
         let site = Site::start(context, kubernetes)?;
         refusals::check(&site, checks);
         let account = Account::open(&site.release)?;
+        let before = Usage::now(&account)?;
         let clients = Clients::prepare(context, &site, &account)?;
         checks
             .check("Java clients inside write to clusters of every kind and read back", || clients.round_trip_inside());
         checks.check("Java clients outside do so by the names below the domain", || clients.round_trip_outside());
-        outages::check(&site, &account, &clients, checks)
+        outages::check(&site, &account, &clients, checks)?;
+        deletion::check(&site, &account, &clients, &before, checks);
+        Ok(())
     })
 }

@@ -120,16 +120,15 @@ impl Scene<'_> {
 
     fn without_agent(&self) -> Result<()> {
         self.site.scale(OPERATOR, 0)?;
-        let resources = || self.site.release.kubectl("get kafkaclusters --output=name");
-        let before = resources()?;
+        let before = self.site.physical_clusters()?;
         let later = self.account.run("cluster create later --type dedicated --cku 1 --no-wait")?;
         let later = id(&later)?;
         self.producer.goes_on()?;
-        ensure!(resources()? == before, "resources changed");
+        ensure!(self.site.physical_clusters()? == before, "resources changed");
         self.site.scale(OPERATOR, REPLICAS)?;
         self.account.wait_for_phase(&later, "PROVISIONED")?;
-        let after = resources()?;
-        ensure!(before.lines().all(|name| after.contains(name)), "{after} is all that is left of {before}");
+        let after = self.site.physical_clusters()?;
+        ensure!(before.iter().all(|name| after.contains(name)), "{after:?} is all that is left of {before:?}");
         self.account.run(&format!("cluster delete {later} --force")).map(drop)
     }
 

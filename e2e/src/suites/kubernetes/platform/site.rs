@@ -76,6 +76,12 @@ impl<'a> Site<'a> {
         self.write_secret("object-store", &entries)
     }
 
+    /// The resources of the physical clusters, as `kafkacluster.millstream.dev/NAME`.
+    pub fn physical_clusters(&self) -> Result<Vec<String>> {
+        let names = self.release.kubectl("get kafkaclusters --output=name")?;
+        Ok(names.lines().map(str::to_owned).collect())
+    }
+
     /// A physical cluster is as it was asked for and serves.
     pub fn wait_until_ready(&self, cluster: &str) -> Result<()> {
         let generations = "--output=jsonpath={.metadata.generation}/{.status.observedGeneration}";
