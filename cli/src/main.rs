@@ -11,7 +11,6 @@ mod control_plane;
 mod credentials;
 mod failure;
 mod kafka_client;
-mod kubernetes_authority;
 mod login;
 mod operator;
 mod output;

@@ -24,9 +24,6 @@ pub struct VerifyArgs {
     /// Certificate authority of the REST API and of the Kafka listener, a PEM file
     #[arg(long, value_name = "FILE", env = "MILLSTREAM_TLS_CA")]
     pub tls_ca: Option<PathBuf>,
-    /// Inside of Kubernetes: trust the authority that the operator keeps beside the bootstrap Service
-    #[arg(long, conflicts_with = "tls_ca")]
-    pub tls_ca_from_kubernetes: bool,
     /// How the Kafka listener is reached [default: SASL_PLAINTEXT on this machine, else SASL_SSL]
     #[arg(long, value_enum, ignore_case = true, env = "MILLSTREAM_SECURITY_PROTOCOL")]
     pub security_protocol: Option<SecurityProtocol>,

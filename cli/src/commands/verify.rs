@@ -19,8 +19,7 @@ use crate::failure::{Failure, FailureKind};
 use crate::kafka_client::cluster::Cluster;
 use crate::kafka_client::consumer::{Consumer, StartAt};
 use crate::kafka_client::producer::{OutgoingRecord, Producer};
-use crate::kubernetes_authority;
-use crate::login::{Encryption, KafkaTarget, Login, authority_of};
+use crate::login::{KafkaTarget, Login, authority_of};
 use crate::output::{Output, printable};
 use crate::process::StopSignals;
 use crate::rest_client::{KeyPair, RestClient};
@@ -65,13 +64,7 @@ pub async fn run(args: VerifyArgs, data_dir: &Path, output: &Output) -> Result<(
         connection.cloud_api_secret = Some(secret_file::read_secret(&folder.join("api-secret"))?);
     }
     let login = Login::resolve(&connection, data_dir)?;
-    let run = Run {
-        api: login.cloud_api()?,
-        name: unique_name()?,
-        place: (args.cloud, args.region),
-        tls_ca_from_kubernetes: args.tls_ca_from_kubernetes,
-        login,
-    };
+    let run = Run { api: login.cloud_api()?, name: unique_name()?, place: (args.cloud, args.region), login };
     let mut report = Report::new(output, Duration::from_secs(args.limit));
     let mut stop = StopSignals::install()?;
     let outcome = tokio::select! {
@@ -89,7 +82,6 @@ struct Run {
     name: String,
     /// Cloud and region.
     place: (String, String),
-    tls_ca_from_kubernetes: bool,
 }
 
 /// The cluster and the key that it made.
@@ -161,11 +153,7 @@ impl Run {
         let credentials = KeyPair { key: text(&key, "/id")?, secret: text(&key, "/spec/secret")? };
         let server = text(&made.cluster, "/spec/kafka_bootstrap_endpoint")?;
         let server = server.rsplit("://").next().unwrap_or_default();
-        let mut target = self.login.target_at(server, credentials, authority_of(&made.cluster));
-        if self.tls_ca_from_kubernetes {
-            target.encryption = Encryption::TrustPem(kubernetes_authority::read(server).await?);
-        }
-        Ok(target)
+        Ok(self.login.target_at(server, credentials, authority_of(&made.cluster)))
     }
 
     async fn create_topic(&self, made: &Made) -> Result<(), Failure> {

@@ -40,6 +40,18 @@ fn checked(command: &Command, output: std::io::Result<Output>) -> Result<String>
     Ok(String::from_utf8_lossy(&output.stdout).into_owned())
 }
 
+/// A program that ends with running another one, told to run this command.
+pub fn behind(mut outer: Command, command: &Command) -> Command {
+    outer.arg(command.get_program()).args(command.get_args());
+    for (name, value) in command.get_envs() {
+        match value {
+            Some(value) => outer.env(name, value),
+            None => outer.env_remove(name),
+        };
+    }
+    outer
+}
+
 /// `ip ARGUMENTS`, the arguments separated by spaces.
 pub fn ip(arguments: &str) -> Result<String> {
     run(Command::new("ip").args(arguments.split(' ')))

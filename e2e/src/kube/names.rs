@@ -4,6 +4,7 @@ use std::process::Command;
 
 use anyhow::Result;
 
+use super::command::behind;
 use super::layout::{DNS_ADDRESS, Layout};
 
 /// What a program of this machine needs to look names up at the Kubernetes instead of where the machine does.
@@ -23,13 +24,6 @@ impl Names {
     pub fn for_command(&self, command: &Command) -> Command {
         let mut outer = Command::new("unshare");
         outer.args(["--mount", "sh", "-c", r#"mount --bind "$0" /etc/resolv.conf && exec "$@""#]).arg(&self.settings);
-        outer.arg(command.get_program()).args(command.get_args());
-        for (name, value) in command.get_envs() {
-            match value {
-                Some(value) => outer.env(name, value),
-                None => outer.env_remove(name),
-            };
-        }
-        outer
+        behind(outer, command)
     }
 }

@@ -9,6 +9,7 @@ use std::time::Duration;
 use anyhow::{Context as _, Result, bail};
 use rustix::process::{Pid, Signal, kill_process};
 
+use super::command::behind;
 use super::layout::Layout;
 use crate::process::wait_until;
 
@@ -113,15 +114,7 @@ impl Remembered {
 
 /// The same command behind `setsid`, which keeps the pid.
 fn in_new_session(command: &Command) -> Command {
-    let mut outer = Command::new("setsid");
-    outer.arg(command.get_program()).args(command.get_args());
-    for (name, value) in command.get_envs() {
-        match value {
-            Some(value) => outer.env(name, value),
-            None => outer.env_remove(name),
-        };
-    }
-    outer
+    behind(Command::new("setsid"), command)
 }
 
 fn send(pid: u32, signal: Signal) -> Result<()> {
