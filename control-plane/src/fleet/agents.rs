@@ -1,8 +1,9 @@
 //! One agent's stream: what should exist goes out, what is observed comes back.
 //!
 //! Promises: each place that an agent serves has a shared physical cluster, made at its first hello and the same
-//! after every restart, and another one before those are full, as many as the agent allows. What changes while the agent is connected is said at once, and everything again at the next
-//! hello; what shall go is said until the agent has seen it gone. An agent can report only on its own physical clusters.
+//! after every restart, and another one before those are full, as many as the agent allows. What changes while the
+//! agent is connected is said at once, and everything again at the next hello; what shall go is said until the agent
+//! has seen it gone. An agent can report only on its own physical clusters.
 
 use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
